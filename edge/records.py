@@ -1,0 +1,123 @@
+"""The records that travel from box to box: frozen, one per arrow of the data flow.
+
+Coordinates are pixels of the source frame, x to the right, y down. Times are seconds: `captured` on the stream's own
+monotonic clock (differences count), `utc` on the wall clock (for people and logs).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Point = tuple[float, float]
+
+
+class Quality(enum.Flag):
+    """Why a frame's mask deserves less than full belief; `Quality.GOOD` is the absence of every reason."""
+
+    GOOD = 0
+    WARMING_UP = enum.auto()  # less history than the longest lag
+    GAP = enum.auto()  # time jumped: state was reset
+    CUT = enum.auto()  # another view: state was reset
+    GAIN = enum.auto()  # the camera changed its gain (AGC step): background was reset
+    SHUTTER = enum.auto()  # a shutter (NUC) event: the frame shows no scene
+    MOVING = enum.auto()  # the view moves: temporal differences are not to be believed
+    FROZEN = enum.auto()  # the camera repeats one frame
+    DARK = enum.auto()  # black or saturated: nothing to see
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The reasons as lower-case words, in a fixed order; empty when good."""
+        return tuple(q.name.lower() for q in Quality if q.value and q in self and q.name)
+
+    @property
+    def believable(self) -> bool:
+        """Whether this frame's mask may move the alarm state at all."""
+        return not self & (Quality.CUT | Quality.GAP | Quality.SHUTTER | Quality.MOVING | Quality.FROZEN | Quality.DARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of the camera."""
+
+    image: Array  # (H, W) or (H, W, 3 BGR); uint8 or uint16
+    index: int  # counts from 0 in its source
+    captured: float  # seconds on the stream's monotonic clock
+    utc: float  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What the model says of one frame."""
+
+    frame: Frame
+    logits: Array  # (h, w) float32 at the model's output resolution
+    mask: Array  # (H, W) uint8, 0 or 255, at source resolution
+    noise: float  # the frame's robust temporal noise sigma in grey levels (0..255)
+    background: Array  # (h, w) float32 0..1, the slow background that the frame was compared with, at model input resolution
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One frame's plume in numbers: the record that alarms are made of."""
+
+    index: int
+    captured: float
+    utc: float
+    width: int  # of the source frame, px
+    height: int
+    area_px: int  # plume pixels at source resolution
+    area_share: float  # of the view, 0..1
+    box: tuple[int, int, int, int] | None  # x, y, width, height of the plume
+    contour: tuple[tuple[int, int], ...]  # outline of the largest part, at most 32 points
+    centroid: Point | None
+    drift: Point | None  # px/s, smoothed motion of the plume's texture or centroid: (x, y)
+    origin: Point | None  # estimated source of the plume, px
+    cnr: float  # contrast-to-noise ratio of the plume against the background
+    confidence: float  # mean probability inside the mask, 0..1; 0 without a plume
+    noise: float  # temporal noise sigma, grey levels
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a figure came from: enough to repeat it a year later."""
+
+    model: str  # name in the ModelSpec
+    model_sha256: str
+    config_hash: str
+    software: str  # version of this package
+    clock_synchronised: bool | None  # None where the system cannot tell
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in the life of a leak: its start, an update, its end."""
+
+    type: str  # "start" | "update" | "end"
+    event_id: str  # the same for every step of one leak
+    sequence: int  # 0 at the start, then counting
+    camera: str
+    started_utc: float
+    utc: float
+    captured: float
+    frame_index: int
+    duration_s: float
+    area_px: int  # at this step
+    peak_area_px: int  # so far
+    area_share: float
+    box: tuple[int, int, int, int] | None
+    contour: tuple[tuple[int, int], ...]
+    centroid: Point | None
+    origin: Point | None
+    drift: Point | None
+    cnr: float
+    confidence: float
+    quality: Quality
+    provenance: Provenance | None = field(default=None)
