@@ -1,0 +1,168 @@
+"""Checkpoint -> stateless ONNX + ModelSpec, checked against torch over a roll-out.
+
+    python -m quantize.export runs/student.pt --out edge/models/student.fp32.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+import edge.backend
+from edge.contract import ModelSpec, StateSpec, TensorSpec
+from edge.contract import load as load_spec
+from edge.records import Array
+from edge.ring import Ring
+from quantize.student import LAG_LONG_S, LAG_SHORT_S, Student
+
+OPSET = 17
+OUTPUTS = ("logits", "noise", "key", "background_next", "memory_next")
+STATES = {
+    "frame_short": StateSpec(source="frame", lag_s=LAG_SHORT_S, missing="frame"),
+    "frame_long": StateSpec(source="frame", lag_s=LAG_LONG_S, missing="frame"),
+    "key_short": StateSpec(source="key", lag_s=LAG_SHORT_S, missing="zeros"),
+    "key_long": StateSpec(source="key", lag_s=LAG_LONG_S, missing="zeros"),
+    "background": StateSpec(source="background_next", lag_s=0.0, missing="frame"),
+    "memory": StateSpec(source="memory_next", lag_s=0.0, missing="zeros"),
+}
+
+
+class Shipped(nn.Module):
+    """The student as the device sees it: tensors in a fixed order, no side outputs."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, frame: Tensor, clock: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.student(frame, clock, **dict(zip(STATES, states, strict=True)))
+        return tuple(outputs[name] for name in OUTPUTS)
+
+
+def export(student: Student, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]) -> ModelSpec:
+    """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
+    student = student.eval()
+    frame = torch.rand(1, 1, height, width)
+    states = student.states(frame)
+    arguments = (frame, torch.zeros(1, 2), *(states[name].clone() for name in STATES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecation and of constant shapes, which we want
+        torch.onnx.export(
+            Shipped(student),
+            arguments,
+            str(path),
+            opset_version=OPSET,
+            input_names=["frame", "clock", *STATES],
+            output_names=list(OUTPUTS),
+            dynamo=False,
+        )
+    return write_spec(path, precision="fp32", threshold=threshold, provenance=provenance)
+
+
+def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict[str, object]) -> ModelSpec:
+    """Describe the ONNX file at `path` in the JSON beside it; shapes are read from the file."""
+    graph = onnx.load(path).graph
+    spec = ModelSpec(
+        name=path.name.removesuffix(".onnx"),
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        precision=precision,  # type: ignore[arg-type]  # pydantic checks it
+        opset=OPSET,
+        inputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.input},
+        outputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.output},
+        states=STATES,
+        resize="stretch",
+        threshold=threshold,
+        min_component_px=16,
+        provenance=provenance,
+    )
+    spec.check(path)
+    path.with_suffix(".json").write_text(json.dumps(spec.model_dump(), indent=1) + "\n")
+    return spec
+
+
+def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+
+
+def load_student(path: Path) -> tuple[Student, dict[str, object]]:
+    """A student with its EMA weights from a checkpoint of quantize.train, and the checkpoint's record of its making."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    student = Student()
+    student.load_state_dict(checkpoint["ema"])
+    return student.eval(), checkpoint["provenance"]
+
+
+class TorchBackend:
+    """The student behind the runtime's backend interface, so that one ring drives both sides of the comparison."""
+
+    name = "torch"
+
+    def __init__(self, student: Student) -> None:
+        self.shipped = Shipped(student.eval())
+
+    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        with torch.no_grad():
+            tensors = [torch.from_numpy(np.array(inputs[name])) for name in ("frame", "clock", *STATES)]
+            return {k: v.numpy() for k, v in zip(OUTPUTS, self.shipped(*tensors), strict=True)}
+
+
+def roll_out(backend: edge.backend.Backend | TorchBackend, spec: ModelSpec, frames: Array, fps: float) -> Array:
+    """Masks (T, h, w) bool over `frames` (T, H, W) float32 0..1, state carried by the runtime's own ring."""
+    ring = Ring(spec)
+    masks = []
+    bar = np.log(spec.threshold / (1.0 - spec.threshold))
+    for i, image in enumerate(frames):
+        now = i / fps
+        frame = image[None, None].astype(np.float32)
+        clock = np.array([[1.0 / fps if i else 0.0, now]], np.float32)
+        outputs = backend.run({"frame": frame, "clock": clock, **ring.read(now, frame)})
+        ring.write(now, frame, outputs)
+        masks.append(outputs["logits"][0, 0] > bar)
+    return np.stack(masks)
+
+
+def agreement(a: Array, b: Array) -> float:
+    """IoU of two stacks of masks; 1 where both are empty."""
+    union = np.logical_or(a, b).sum()
+    return float(np.logical_and(a, b).sum() / union) if union else 1.0
+
+
+def self_check(student: Student, path: Path, frames: Array, fps: float) -> float:
+    """IoU between torch's and the ONNX file's masks over a roll-out; raises where they differ, or where the masks do
+    not depend on the input (a graph that answers the same to everything would agree with itself)."""
+    spec, onnx_path = load_spec(path)
+    backend = edge.backend.open(onnx_path, "onnxruntime")
+    shipped = roll_out(backend, spec, frames, fps)
+    iou = agreement(roll_out(TorchBackend(student), spec, frames, fps), shipped)
+    other = agreement(roll_out(backend, spec, np.ascontiguousarray(frames[:, :, ::-1]), fps), shipped)
+    if iou < 0.999:
+        raise SystemExit(f"{path}: torch and ONNX masks agree only at IoU {iou:.4f}")
+    if other > 0.9:
+        raise SystemExit(f"{path}: mirrored footage gives the same masks (IoU {other:.2f}); the graph ignores its input")
+    return iou
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("edge/models/student.fp32.onnx"))
+    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the model input")
+    parser.add_argument("--threshold", type=float, default=0.5)
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    student, provenance = load_student(options.checkpoint)
+    export(student, options.out, width=width, height=height, threshold=options.threshold, provenance=provenance)
+    print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The student: a small causal FGSTP for the box beside the camera.
+
+From FGSTP (arXiv 2505.00295) it keeps the cross-frame correlation, the feedback of earlier outputs, the grouped
+fine-grained perception with a gate, and the reverse attention of the last decoder stage; it leaves out the transformer.
+Dense 3x3 conv + BN + ReLU only, since that is what INT8 makes faster.
+
+The network remembers nothing: what it needs of the past comes in, what it leaves for the future goes out.
+
+    frame, clock, states ──▶ Senses ──▶ encoder ──▶ correlation ──▶ perception ──▶ decoder ──▶ logits, next states
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quantize.correlation import local_correlation
+
+LAG_SHORT_S = 2 / 15
+LAG_LONG_S = 8 / 15
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Widths by scale (1/2, 1/4, 1/8, 1/16), and what the past looks like."""
+
+    widths: tuple[int, int, int, int] = (12, 16, 32, 48)
+    key_channels: int = 16
+    memory_channels: int = 8  # the first one is the previous output
+    radius: int = 3  # of the correlation window, in steps of 8 px
+    groups: int = 4
+    background_s: float = 20.0  # time constant of the slow background
+    ghost_s: float = 120.0  # time in which something still leaves the mask
+
+
+class Senses(nn.Module):
+    """Pixels to what the network looks at; plain arithmetic, no weights.
+
+    Every difference is freed of its median over the view (an AGC offset is no gas) and divided by 3 sigma + 2/255, with
+    sigma the temporal noise in the quieter quarter of the view. Kept in float.
+    """
+
+    channels = 5
+    block = 16  # side of the blocks whose means the robust figures are taken over, px
+
+    def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
+        to_short, to_long, to_background = (self.centred(frame - past) for past in (short, long, background))
+        # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
+        sigma = 0.8862 * self.quantile(to_short.abs(), 0.25)
+        scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
+        movement = to_long * scale
+        parts = (
+            2.0 * frame - 1.0,
+            (8.0 * to_background).clamp(-2.0, 2.0),
+            (to_background * scale).clamp(-4.0, 4.0),
+            (to_short * scale).clamp(-4.0, 4.0),
+            movement.clamp(-4.0, 4.0),
+        )
+        return torch.cat(parts, dim=1), sigma, movement
+
+    def centred(self, difference: Tensor) -> Tensor:
+        return difference - self.quantile(difference, 0.5)
+
+    def quantile(self, image: Tensor, share: float) -> Tensor:
+        """A quantile over block means, (N,1,1,1): TopK over some hundred values, where a sort over pixels would cost."""
+        blocks = F.avg_pool2d(image, self.block).flatten(1)
+        count = max(1, int(blocks.shape[1] * share))
+        return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
+
+
+def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Dense convolution, batch norm (folded at export), ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(cout),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside an identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class TemporalCorrelation(nn.Module):
+    """Where does this frame's texture lie in the remembered ones, and how has it changed? (FGSTP's CTC, local and causal)"""
+
+    def __init__(self, channels: int, key_channels: int, radius: int) -> None:
+        super().__init__()
+        self.radius = radius
+        self.to_key = nn.Conv2d(channels, key_channels, 1)
+        self.mix = conv(2 * (2 * radius + 1) ** 2 + 2 * key_channels, channels, kernel=1)
+        self.refine = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor, key_short: Tensor, key_long: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,C,h,w) and two (N,K,h,w) -> refined (N,C,h,w) and this frame's key (N,K,h,w)."""
+        raw = self.to_key(x).float()
+        key = raw * torch.rsqrt((raw * raw).sum(1, keepdim=True) + 1e-6)
+        seen = []
+        for past in (key_short, key_long):
+            # an empty past (all zeros) must not look like a change
+            known = (past * past).sum(1, keepdim=True)
+            seen += [local_correlation(key, past, self.radius), (key - past) * known]
+        return F.relu(x + self.refine(self.mix(torch.cat(seen, dim=1)))), key
+
+
+class FinePerception(nn.Module):
+    """Channel groups that pass on what they found to the next group, weighed by a gate over all of them (FGSTP's FSP)."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.width = channels // groups
+        self.steps = nn.ModuleList(
+            conv(self.width if i == 0 else 2 * self.width, self.width) for i in range(groups)
+        )
+        self.gate = nn.Conv2d(channels, channels, 1)
+        self.out = conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        for i, step in enumerate(self.steps):
+            part = x[:, i * self.width : (i + 1) * self.width]
+            found.append(step(torch.cat((part, found[-1]), dim=1) if found else part))
+        joined = torch.cat(found, dim=1)
+        weight = torch.softmax(self.gate(joined.mean((2, 3), keepdim=True)), dim=1) * joined.shape[1]
+        return self.out(x + joined * weight)
+
+
+def double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Student(nn.Module):
+    """One step: frame and remembered tensors in, mask logits and tensors to remember out."""
+
+    def __init__(self, config: StudentConfig | None = None) -> None:
+        super().__init__()
+        self.config = cfg = config or StudentConfig()
+        w2, w4, w8, w16 = cfg.widths
+        self.senses = Senses()
+        self.enter2 = conv(Senses.channels, w2, stride=2)
+        self.enter4 = conv(w2, w4, stride=2)
+        self.recall = conv(w4 + cfg.memory_channels, w4, kernel=1)
+        self.body4 = Residual(w4)
+        self.enter8 = conv(w4, w8, stride=2)
+        self.body8 = Residual(w8)
+        self.correlate = TemporalCorrelation(w8, cfg.key_channels, cfg.radius)
+        self.enter16 = nn.Sequential(conv(w8, w16, stride=2), Residual(w16))
+        self.down16 = conv(w16, w8, kernel=1)
+        self.perceive = FinePerception(w8, cfg.groups)
+        self.down8 = conv(w8, w4, kernel=1)
+        self.decode4 = conv(w4, w4)
+        self.remember = nn.Conv2d(w4 + cfg.memory_channels, 2 * (cfg.memory_channels - 1), 1)
+        self.down4 = conv(w4, w2, kernel=1)
+        self.refine2 = conv(w2, 8)
+        self.side8, self.side4 = nn.Conv2d(w8, 1, 1), nn.Conv2d(w4, 1, 1)
+        self.boundary = nn.Conv2d(8, 1, 3, 1, 1)
+
+    def states(self, frame: Tensor) -> dict[str, Tensor]:
+        """What a step is fed while nothing is remembered; `frame` is (N,1,H,W)."""
+        n, _, h, w = frame.shape
+        key = frame.new_zeros(n, self.config.key_channels, h // 8, w // 8)
+        memory = frame.new_zeros(n, self.config.memory_channels, h // 4, w // 4)
+        images = dict.fromkeys(("frame_short", "frame_long", "background"), frame)
+        return {**images, "key_short": key, "key_long": key, "memory": memory}
+
+    def forward(
+        self,
+        frame: Tensor,
+        clock: Tensor,
+        frame_short: Tensor,
+        frame_long: Tensor,
+        key_short: Tensor,
+        key_long: Tensor,
+        background: Tensor,
+        memory: Tensor,
+    ) -> dict[str, Tensor]:
+        """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
+        the coarser `side4`, `side8` logits, which only training looks at."""
+        seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
+        e2 = self.enter2(seen)
+        e4 = self.body4(self.recall(torch.cat((self.enter4(e2), memory), dim=1)))
+        e8, key = self.correlate(self.body8(self.enter8(e4)), key_short, key_long)
+        d8 = self.perceive(e8 + double(self.down16(self.enter16(e8))))
+        d4 = self.decode4(e4 + double(self.down8(d8)))
+        side4 = self.side4(d4)
+        coarse = double(side4)
+        # reverse attention: the last step looks where the coarse mask is not sure that there is gas
+        d2 = self.refine2(double(self.down4(d4)) + e2 * (1.0 - torch.sigmoid(coarse)))
+        logits = (coarse + self.boundary(d2)).float()
+        return {
+            "logits": logits,
+            "noise": sigma.reshape(-1),
+            "key": key,
+            "background_next": self.background(frame, background, movement, logits, clock),
+            "memory_next": self.memory(d4, memory, logits),
+            "side4": side4,
+            "side8": self.side8(d8),
+        }
+
+    def memory(self, d4: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
+        """The output at 1/4, and features behind a forget gate (as in a GRU): bounded, so a year of it cannot drift."""
+        gate, candidate = self.remember(torch.cat((d4, memory), dim=1)).float().chunk(2, dim=1)
+        keep = torch.sigmoid(gate)
+        kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
+        return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 2), kept), dim=1)
+
+    def background(self, frame: Tensor, background: Tensor, movement: Tensor, logits: Tensor, clock: Tensor) -> Tensor:
+        """The next slow background: a running mean at first, then exponential; gas is left out, but what stays still
+        under the mask is let in slowly, or a once mistaken object would stay lit for good."""
+        gas = F.interpolate(torch.sigmoid(logits), scale_factor=2.0, mode="nearest")
+        step = clock[:, 0].reshape(-1, 1, 1, 1)
+        age = clock[:, 1].reshape(-1, 1, 1, 1)
+        rate = step / (age.clamp(max=self.config.background_s) + step + 1e-6)
+        slow = (step / self.config.ghost_s) * torch.exp(-movement * movement)
+        return background + (rate * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
