@@ -1,6 +1,6 @@
 """Checkpoint -> stateless ONNX + ModelSpec, checked against torch over a roll-out.
 
-    python -m quantize.export runs/student.pt --out edge/models/student.fp32.onnx
+python -m quantize.export runs/student.pt --out edge/models/student.fp32.onnx
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ class Shipped(nn.Module):
         return tuple(outputs[name] for name in OUTPUTS)
 
 
-def export(student: Student, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]) -> ModelSpec:
+def export(
+    student: Student, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
+) -> ModelSpec:
     """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
     student = student.eval()
     frame = torch.rand(1, 1, height, width)
     states = student.states(frame)
     arguments = (frame, torch.zeros(1, 2), *(states[name].clone() for name in STATES))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecation and of constant shapes, which we want
+        warnings.simplefilter(
+            "ignore"
+        )  # the exporter warns of its own deprecation and of constant shapes, which we want
         torch.onnx.export(
             Shipped(student),
             arguments,
@@ -147,7 +151,9 @@ def self_check(student: Student, path: Path, frames: Array, fps: float) -> float
     if iou < 0.999:
         raise SystemExit(f"{path}: torch and ONNX masks agree only at IoU {iou:.4f}")
     if other > 0.9:
-        raise SystemExit(f"{path}: mirrored footage gives the same masks (IoU {other:.2f}); the graph ignores its input")
+        raise SystemExit(
+            f"{path}: mirrored footage gives the same masks (IoU {other:.2f}); the graph ignores its input"
+        )
     return iou
 
 

@@ -121,9 +121,7 @@ class FinePerception(nn.Module):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         self.width = channels // groups
-        self.steps = nn.ModuleList(
-            conv(self.width if i == 0 else 2 * self.width, self.width) for i in range(groups)
-        )
+        self.steps = nn.ModuleList(conv(self.width if i == 0 else 2 * self.width, self.width) for i in range(groups))
         self.gate = nn.Conv2d(channels, channels, 1)
         self.out = conv(channels, channels)
 

@@ -1,0 +1,134 @@
+"""Whole training clips: a scene, what moves in it, gas over it by Beer-Lambert, a camera, and the label.
+
+The label is where gas is visible: where its contrast exceeds what the camera's noise and grey steps hide, minus what
+stands in front of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calibration.noise import NoiseBank
+from calibration.plume import draw_leak, simulate
+from calibration.scene import Camera, Footage, Mover, View, mover, procedural
+from edge.records import Array
+
+VISIBLE_GREY = 1.0  # grey levels of 255 below which no 8-bit video shows a difference
+VISIBLE_NOISE = 0.6  # contrast-to-noise below which an area is lost in the noise
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedClip:
+    """One clip with its label and the slow background that a running camera would have by then."""
+
+    frames: Array  # (T, H, W) uint8
+    masks: Array  # (T, H, W) uint8, 1 where gas is visible
+    background: Array | None  # (H, W) float32 0..1; None: the camera was switched on with the first frame
+    steps_per_lag: tuple[int, int]  # frames in the short and in the long lag
+    interval: float  # seconds between frames
+
+
+class Renderer:
+    """Seeded source of clips; footage is optional."""
+
+    def __init__(
+        self, seed: int, footage: Footage | None, size: tuple[int, int] = (160, 160), frames: int = 12
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.bank = NoiseBank(self.rng)
+        self.footage, self.size, self.frames = footage, size, frames
+
+    def __iter__(self) -> Iterator[RenderedClip]:
+        while True:
+            yield self.clip()
+
+    def clip(self) -> RenderedClip:
+        rng = self.rng
+        # 7.5 and 15 frames a second: one and two frames to the short lag
+        per_short = int(rng.choice([1, 1, 2]))
+        view = self.view(2 // per_short)
+        camera = Camera(rng, self.bank, self.size)
+        scene, past = camera.expose(view.frames), camera.expose(view.earlier).mean(0)
+        behind, front = self.movers(), self.movers()
+        for thing in behind:
+            scene, past = stand(scene, past, thing, camera)
+        change, past_change = (
+            self.gas(scene, past) if rng.random() < 0.72 else (np.zeros_like(scene), np.zeros_like(past))
+        )
+        scene, past = scene + change, past + past_change
+        for thing in front:
+            scene, past = stand(scene, past, thing, camera)
+        bar = max(VISIBLE_GREY / 255.0, VISIBLE_NOISE * camera.noise)
+        hidden = sum((thing.opacity for thing in front), np.zeros_like(scene)) > 0.5
+        masks = np.stack([np.abs(cv2.GaussianBlur(c, (0, 0), 1.0)) > bar for c in change]) & ~hidden
+        frames = camera.record([camera.disturb(grey) for grey in scene])
+        warm = rng.random() < 0.65
+        return RenderedClip(
+            frames=frames,
+            masks=masks.astype(np.uint8),
+            background=(past + camera.pattern).clip(0, 1).astype(np.float32) if warm else None,
+            steps_per_lag=(per_short, 4 * per_short),
+            interval=2 / 15 / per_short,
+        )
+
+    def view(self, stride: int) -> View:
+        rng = self.rng
+        kind = rng.random()
+        if self.footage is None or kind < 0.3:
+            return procedural(rng, self.bank, self.size, self.frames)
+        if kind < 0.45:
+            return self.footage.flight(rng, self.size, self.frames)
+        lapse = 1 if rng.random() < 0.7 else int(rng.integers(2, 7))
+        return self.footage.clip(rng, self.size, self.frames, stride * lapse)
+
+    def movers(self) -> list[Mover]:
+        count = int(self.rng.choice([0, 0, 0, 1, 2]))
+        return [mover(self.rng, self.bank, self.size, self.frames) for _ in range(count)]
+
+    def gas(self, scene: Array, past: Array) -> tuple[Array, Array]:
+        """What one or two leaks add to the exposed grey levels, in the clip and in its past."""
+        rng = self.rng
+        depth, before = np.zeros_like(scene), np.zeros((4, *self.size), np.float32)
+        for _ in range(int(rng.choice([1, 1, 1, 2]))):
+            leak = draw_leak(rng, self.size, self.frames)
+            clip, earlier = simulate(rng, self.bank, leak, self.size, self.frames)
+            depth += clip
+            before[: len(earlier)] += earlier
+        opacity, past_opacity = 1 - cv2.exp(-depth), (1 - cv2.exp(-before)).mean(0)
+        contrast = np.float32(np.exp(rng.uniform(np.log(0.03), np.log(0.45))) * rng.choice([1, 1, 1, -1, -1]))
+        # a running camera has kept some, none or all of the mean plume out of its background
+        kept = np.float32(rng.choice([0.0, rng.random(), 1.0]))
+        if rng.random() < 0.5:  # the same contrast all over the view
+            return contrast * opacity, kept * contrast * past_opacity
+        level = float((past * past_opacity + past * 1e-4).sum() / (past_opacity + 1e-4).sum()) + contrast
+        return (level - scene) * opacity, kept * (level - past) * past_opacity
+
+
+def stand(scene: Array, past: Array, thing: Mover, camera: Camera) -> tuple[Array, Array]:
+    """Put something opaque into the clip and into its past."""
+    grey = camera.expose(thing.grey)
+    return scene + (grey - scene) * thing.opacity, past + (grey[0] - past) * thing.past
+
+
+def preview(data: str | None, seed: int, clips: int) -> Array:
+    """A BGR sheet: a row a clip with first, middle and last frame, the label drawn in, and the background."""
+    renderer = Renderer(seed, Footage(Path(data), per_scene=1) if data else None)
+    rows = []
+    for _ in range(clips):
+        clip = renderer.clip()
+        tiles = []
+        for t in (0, len(clip.frames) // 3, len(clip.frames) - 1):
+            plain = cv2.cvtColor(clip.frames[t], cv2.COLOR_GRAY2BGR)
+            drawn = plain.copy()
+            outline = cv2.findContours(clip.masks[t], cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+            cv2.drawContours(drawn, outline, -1, (0, 0, 255), 1)
+            tiles += [plain, drawn]
+        past = clip.background if clip.background is not None else np.zeros(clip.frames.shape[1:], np.float32)
+        tiles.append(cv2.cvtColor((past * 255).astype(np.uint8), cv2.COLOR_GRAY2BGR))
+        rows.append(np.hstack(tiles))
+    return np.vstack(rows)

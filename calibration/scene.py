@@ -1,0 +1,303 @@
+"""What stands before and behind the gas: thermal scenes, things that move in them, and the camera's own artefacts.
+
+Backgrounds are real thermal footage where it is at hand (gas-free, split "train" only) and procedural scenes elsewhere.
+Grey levels are float32, 0..1.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calibration.noise import NoiseBank
+from edge.records import Array
+
+STORED_FPS = 15.0  # footage is kept at every second frame
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A gas-free clip: (T, H, W) float32 0..1, and the same view some time earlier, (E, H, W)."""
+
+    frames: Array
+    earlier: Array
+
+
+class Footage:
+    """Gas-free thermal clips and stills of one split, held in memory as 8-bit; scenes are drawn alike, however many clips
+    they have."""
+
+    def __init__(self, data: Path, split: str = "train", per_scene: int = 8) -> None:
+        scenes: dict[str, list[str]] = {}
+        with (data / "thermal_background" / "index.csv").open() as rows:
+            for row in csv.DictReader(rows):
+                if row["split"] == split:
+                    scenes.setdefault(row["scene"], []).append(row["file"])
+        self.scenes = [
+            [self.decode(data / "thermal_background" / name) for name in files[:per_scene]] for files in scenes.values()
+        ]
+        with (data / "aerial_thermal_stills" / "index.csv").open() as rows:
+            names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
+        self.stills = [cv2.imread(str(data / "aerial_thermal_stills" / name), cv2.IMREAD_GRAYSCALE) for name in names]
+
+    @staticmethod
+    def decode(path: Path) -> Array:
+        capture = cv2.VideoCapture(str(path))
+        frames = []
+        while capture.grab():
+            if int(capture.get(cv2.CAP_PROP_POS_FRAMES)) % 2:
+                frames.append(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2GRAY))
+        capture.release()
+        return np.stack(frames)
+
+    def clip(self, rng: np.random.Generator, size: tuple[int, int], frames: int, stride: int, earlier: int = 5) -> View:
+        """A random crop of a random clip, every `stride`-th stored frame; the earlier view is up to 5 s before it."""
+        scene = self.scenes[rng.integers(len(self.scenes))]
+        film = scene[rng.integers(len(scene))]
+        stride = min(stride, (len(film) - 1) // frames)
+        start = int(rng.integers(0, len(film) - frames * stride))
+        if start < 5:
+            before = rng.integers(start, start + frames * stride, earlier)  # nothing earlier: the clip's own mean
+        else:
+            before = rng.integers(max(0, start - 75), start, earlier)
+        crop = Crop(rng, film.shape[1:], size)
+        shown = [crop(film[start + i * stride]) for i in range(frames)]
+        return View(np.stack(shown), np.stack([crop(film[i]) for i in sorted(before)]))
+
+    def flight(self, rng: np.random.Generator, size: tuple[int, int], frames: int) -> View:
+        """A camera that pans and shakes over a still; half of the flights hover."""
+        still = self.stills[rng.integers(len(self.stills))]
+        zoom = rng.uniform(0.35, 0.8)
+        speed = 0.0 if rng.random() < 0.5 else float(np.exp(rng.uniform(np.log(0.1), np.log(4.0))))
+        angle = rng.uniform(0, 2 * np.pi)
+        shake = rng.choice([0.0, 0.15, 0.6]) * rng.normal(size=(frames + 3, 2))
+        centre = np.array(still.shape[::-1]) * rng.uniform(0.35, 0.65, 2)
+        turn = np.deg2rad(rng.uniform(0, 360))
+        shown = []
+        for t in range(frames + 3):
+            path = centre + (speed * (t - frames / 2) * np.array([np.cos(angle), np.sin(angle)]) + shake[t]) / zoom
+            shown.append(warp(still, path, turn, 1 / zoom, size))
+        stack = np.stack(shown)
+        return View(stack[3:], stack[:3])
+
+
+def warp(image: Array, centre: Array, turn: float, scale: float, size: tuple[int, int]) -> Array:
+    height, width = size
+    c, s = np.cos(turn) * scale, np.sin(turn) * scale
+    matrix = np.array(
+        [
+            [c, -s, centre[0] - c * width / 2 + s * height / 2],
+            [s, c, centre[1] - s * width / 2 - c * height / 2],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return seen.astype(np.float32) / 255.0
+
+
+class Crop:
+    """One random window of a picture, mirrored or not, brought to `size`; the same for each frame that it is given."""
+
+    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+        self.size = size
+        largest = min(shape[0] / size[0], shape[1] / size[1])
+        zoom = rng.uniform(min(0.9, largest), largest)
+        self.h, self.w = int(size[0] * zoom), int(size[1] * zoom)
+        self.y, self.x = rng.integers(0, shape[0] - self.h + 1), rng.integers(0, shape[1] - self.w + 1)
+        self.mirrored = rng.random() < 0.5
+
+    def __call__(self, image: Array) -> Array:
+        part = image[self.y : self.y + self.h, self.x : self.x + self.w]
+        part = cv2.resize(part, self.size[::-1], interpolation=cv2.INTER_AREA)
+        return (part[:, ::-1] if self.mirrored else part).astype(np.float32) / 255.0
+
+
+def procedural(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], frames: int, earlier: int = 3) -> View:
+    """Sky with or without drifting cloud, ground, tanks, stacks and pipes; pure arithmetic, free of any footage."""
+    height, width = size
+    yy = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    sky = rng.uniform(0.02, 0.4) + rng.uniform(-0.1, 0.35) * yy**2 + np.zeros(size, np.float32)
+    still = sky.copy()
+    if rng.random() < 0.6:
+        horizon = rng.uniform(0.4, 0.95)
+        ground = rng.uniform(0.15, 0.7) + rng.uniform(0.02, 0.12) * bank.still(rng, size, rng.uniform(0.5, 3))
+        edge = horizon * height + 4 * bank.still(rng, (1, width), 2.0)
+        land = (np.arange(height)[:, None] > edge).astype(np.float32)
+        still = still * (1 - land) + ground * land
+    solid = np.zeros(size, np.float32)
+    for _ in range(rng.integers(0, 8)):
+        structure(rng, still, solid)
+    total = frames + earlier
+    shown = [still] * total
+    if rng.random() < 0.5:
+        # cloud drifts behind whatever stands on the ground
+        speed = rng.choice([0.0, 0.05, 0.3, 1.0])
+        angle = rng.uniform(0, 2 * np.pi)
+        times = np.concatenate([np.sort(rng.uniform(-60, -5, earlier)), np.arange(frames)])
+        offsets = times[:, None] * speed * np.array([[np.cos(angle), np.sin(angle)]])
+        strength, cover = rng.uniform(0.02, 0.25), rng.uniform(-0.5, 1.0)
+        cloud = bank.drifting(rng, size, offsets, rng.uniform(0.5, 2.5))
+        open_sky = (1 - solid) * (still == sky)
+        shown = [still + strength * open_sky * np.maximum(c - cover, 0) for c in cloud]
+    stack = np.stack(shown).clip(0, 1).astype(np.float32)
+    return View(stack[earlier:], stack[:earlier])
+
+
+def structure(rng: np.random.Generator, image: Array, solid: Array) -> None:
+    """Draw a tank, a stack, a box or a pipe into `image`, its silhouette into `solid`."""
+    height, width = image.shape
+    grey = float(rng.uniform(0.05, 1.0))
+    x, y = int(rng.integers(0, width)), int(rng.integers(height // 3, height))
+    if rng.random() < 0.6:
+        w, h = int(rng.integers(3, max(4, width // 5))), int(rng.integers(5, height // 2))
+        top = max(0, y - h)
+        profile = np.cos(np.linspace(-1.2, 1.2, w, dtype=np.float32)) if rng.random() < 0.6 else np.ones(w, np.float32)
+        part = image[top:y, x : x + w]
+        part[:] = (grey * profile)[None, : part.shape[1]]
+        solid[top:y, x : x + w] = 1.0
+    else:
+        end = (int(rng.integers(0, width)), y + int(rng.integers(-3, 4)))
+        thick = int(rng.integers(1, 6))
+        cv2.line(image, (x, y), end, grey, thick)
+        cv2.line(solid, (x, y), end, 1.0, thick)
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A person-, bird- or vehicle-like thing: one opacity map and one grey-level map a frame, and one for the past
+    (zeros unless it already stood there when the background was taken)."""
+
+    opacity: Array  # (T, H, W)
+    grey: Array  # (T, H, W)
+    past: Array  # (H, W)
+
+
+def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], frames: int) -> Mover:
+    """Something solid that moves: walks, flies past, drives, or stays and only swings an arm."""
+    height, width = size
+    kind = rng.choice(["person", "person", "bird", "vehicle"])
+    tall = {"person": rng.uniform(8, 70), "bird": rng.uniform(2, 8), "vehicle": rng.uniform(8, 30)}[kind]
+    top_speed = {"person": 2.5, "bird": 8.0, "vehicle": 6.0}[kind]
+    stays = kind != "bird" and rng.random() < 0.45
+    speed = 0.0 if stays else rng.uniform(0.1, top_speed) * rng.choice([-1, 1])
+    climb = rng.normal(0, 0.3) * abs(speed) if kind == "bird" else 0.0
+    x0, y0 = rng.uniform(0, width), rng.uniform(0.2, 1.0) * height
+    base = rng.uniform(0.0, 1.0)
+    skin = np.clip(base + 0.08 * bank.still(rng, size, rng.uniform(0.2, 1.0)), 0, 1).astype(np.float32)
+    rhythm, phase = rng.uniform(0.2, 1.2), rng.uniform(0, 2 * np.pi)
+    swing = rng.uniform(0.1, 0.9)
+    blur = rng.uniform(0.4, 1.2)
+    opacity = np.empty((frames, height, width), np.float32)
+    for t in range(-1, frames):
+        x, y = x0 + speed * max(t, 0), y0 + climb * max(t, 0)
+        beat = np.sin(rhythm * t + phase)
+        canvas = np.zeros(size, np.uint8)
+        {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}[kind](canvas, x, y, tall, swing * beat)
+        soft = cv2.GaussianBlur(canvas, (0, 0), blur).astype(np.float32) / 255.0
+        if t < 0:
+            past = soft
+        else:
+            opacity[t] = soft
+    there = stays or rng.random() < 0.3
+    return Mover(opacity, np.broadcast_to(skin, opacity.shape), past if there else np.zeros(size, np.float32))
+
+
+def dot(canvas: Array, x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> None:
+    cv2.ellipse(canvas, (int(x), int(y)), (max(1, int(rx)), max(1, int(ry))), turn, 0, 360, 255, -1)
+
+
+def limb(canvas: Array, x: float, y: float, length: float, angle: float, thick: float) -> None:
+    end = (int(x + length * np.sin(angle)), int(y + length * np.cos(angle)))
+    cv2.line(canvas, (int(x), int(y)), end, 255, max(1, int(thick)))
+
+
+def draw_person(canvas: Array, x: float, y: float, tall: float, swing: float) -> None:
+    dot(canvas, x, y - 0.92 * tall, 0.07 * tall, 0.08 * tall)
+    dot(canvas, x, y - 0.65 * tall, 0.13 * tall, 0.22 * tall)
+    for side in (-1, 1):
+        limb(canvas, x, y - 0.45 * tall, 0.45 * tall, side * (0.1 + 0.5 * swing), 0.1 * tall)
+        limb(canvas, x + side * 0.1 * tall, y - 0.8 * tall, 0.4 * tall, side * (0.2 + swing), 0.07 * tall)
+
+
+def draw_bird(canvas: Array, x: float, y: float, tall: float, swing: float) -> None:
+    dot(canvas, x, y, 0.6 * tall, 0.3 * tall)
+    for side in (-1, 1):
+        limb(canvas, x, y, tall, side * (np.pi / 2 + swing), 0.3 * tall)
+
+
+def draw_vehicle(canvas: Array, x: float, y: float, tall: float, swing: float) -> None:
+    cv2.rectangle(canvas, (int(x - tall), int(y - 0.6 * tall)), (int(x + tall), int(y)), 255, -1)
+    cv2.rectangle(canvas, (int(x - 0.5 * tall), int(y - tall)), (int(x + 0.6 * tall), int(y - 0.5 * tall)), 255, -1)
+
+
+class Camera:
+    """What the camera and its codec add; one of these holds for a clip, so that the past and the clip share it."""
+
+    def __init__(self, rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int]) -> None:
+        self.rng = rng
+        self.gain = float(np.exp(rng.uniform(np.log(0.25), np.log(1.3))))
+        self.offset = float(rng.uniform(0.0, 0.3) if self.gain < 0.8 else rng.uniform(-0.15, 0.1))
+        self.inverted = rng.random() < 0.2
+        # detector noise in grey levels; codecs and built-in filters leave many clips with next to none
+        self.noise = float(rng.choice([0.0, 0.3, rng.uniform(0.3, 1.5), rng.uniform(1.0, 4.0)])) / 255.0
+        self.rows = self.noise * float(rng.choice([0.0, 0.0, 0.5]))
+        self.pattern = self.noise * rng.uniform(0, 1) * rng.standard_normal(size).astype(np.float32)
+        self.shake = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.4]))
+        self.quality = int(rng.choice([0, 0, rng.integers(25, 60), rng.integers(60, 96)]))  # JPEG; 0: lossless
+        self.dead_zone = (
+            float(rng.choice([0.0, 0.0, 0.4, rng.uniform(0.4, 1.2)])) / 255.0
+        )  # skipped blocks of a video codec
+        self.lens = float(rng.choice([0.0, 0.0, 0.5, rng.uniform(0.5, 1.2)]))  # blur, px
+        self.grain = rng.standard_normal((4, size[0] + 32, size[1] + 32)).astype(np.float32)
+
+    def expose(self, scene: Array) -> Array:
+        """Scene radiance to grey levels, before noise. (…, H, W) float32."""
+        grey = scene * np.float32(self.gain) + np.float32(self.offset)
+        return (1.0 - grey if self.inverted else grey).astype(np.float32)
+
+    def disturb(self, grey: Array) -> Array:
+        """One frame with lens, shake and noise, float32."""
+        rng = self.rng
+        if self.shake:
+            dx, dy = rng.normal(0, self.shake, 2)
+            move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+            grey = cv2.warpAffine(grey, move, grey.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        if self.lens:
+            grey = cv2.GaussianBlur(grey, (0, 0), self.lens)
+        grey = grey + self.pattern
+        if self.noise:
+            y, x = rng.integers(0, 32, 2)
+            h, w = grey.shape
+            grey = grey + np.float32(self.noise) * self.grain[rng.integers(4), y : y + h, x : x + w]
+        if self.rows:
+            grey = grey + np.float32(self.rows) * rng.standard_normal((grey.shape[0], 1)).astype(np.float32)
+        return grey
+
+    def record(self, frames: list[Array]) -> Array:
+        """(T, H, W) uint8 as they come out of the codec; AGC steps and shutter freezes happen here."""
+        rng = self.rng
+        if rng.random() < 0.06:
+            step, at = rng.uniform(-0.06, 0.06), rng.integers(1, len(frames))
+            frames = [f + np.float32(step) if t >= at else f for t, f in enumerate(frames)]
+        if rng.random() < 0.05:
+            at = int(rng.integers(1, len(frames)))
+            frames = [frames[at - 1] if at <= t < at + 2 else f for t, f in enumerate(frames)]
+        shown: list[Array] = []
+        kept: Array | None = None
+        for frame in frames:
+            if self.dead_zone and kept is not None:
+                h, w = frame.shape
+                change = cv2.resize(np.abs(frame - kept), (w // 8, h // 8), interpolation=cv2.INTER_AREA)
+                same = cv2.resize(change, (w, h), interpolation=cv2.INTER_NEAREST) < self.dead_zone
+                frame = np.where(same, kept, frame)
+            kept = frame
+            image = np.rint(frame * 255.0).clip(0, 255).astype(np.uint8)
+            if self.quality:
+                packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+                image = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
+            shown.append(image)
+        return np.stack(shown)

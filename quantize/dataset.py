@@ -1,0 +1,79 @@
+"""Rendered clips as training batches, made in a worker process while the last batch is being learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from calibration.render import RenderedClip, Renderer
+from calibration.scene import Footage
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips that share their time base. T frames, N clips."""
+
+    frames: Tensor  # (T, N, 1, H, W) uint8
+    masks: Tensor  # (T, N, 1, H, W) uint8
+    background: Tensor  # (N, 1, H, W) float32; the first frame where the clip starts cold
+    age: Tensor  # (N,) seconds since the reset at the first frame
+    interval: float  # seconds between frames
+    steps_per_lag: tuple[int, int]
+
+
+def collate(clips: list[RenderedClip]) -> Batch:
+    def stack(arrays: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays, axis=-3))[..., None, :, :]
+
+    backgrounds = [c.frames[0] / np.float32(255) if c.background is None else c.background for c in clips]
+    return Batch(
+        frames=stack([c.frames for c in clips]),
+        masks=stack([c.masks for c in clips]),
+        background=stack(backgrounds),
+        age=torch.tensor([0.0 if c.background is None else 60.0 for c in clips]),
+        interval=clips[0].interval,
+        steps_per_lag=clips[0].steps_per_lag,
+    )
+
+
+class RenderedBatches(IterableDataset[Batch]):
+    """An endless stream of batches; clips of the two time bases are gathered apart."""
+
+    def __init__(self, footage: Footage | None, *, seed: int, batch: int, size: int, frames: int) -> None:
+        self.footage, self.seed, self.batch, self.size, self.frames = footage, seed, batch, size, frames
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        cv2.setNumThreads(1)
+        renderer = Renderer(
+            self.seed + 7919 * (worker.id if worker else 0), self.footage, (self.size, self.size), self.frames
+        )
+        waiting: dict[float, list[RenderedClip]] = {}
+        for clip in renderer:
+            clips = waiting.setdefault(clip.interval, [])
+            clips.append(clip)
+            if len(clips) == self.batch:
+                yield collate(waiting.pop(clip.interval))
+
+
+def training_batches(
+    data: Path | None, *, seed: int, batch: int, size: int, frames: int, workers: int
+) -> Iterator[Batch]:
+    """Batches over the training split; over procedural scenes alone where there is no footage."""
+    footage = Footage(data, "train") if data else None
+    dataset = RenderedBatches(footage, seed=seed, batch=batch, size=size, frames=frames)
+    return iter(DataLoader(dataset, batch_size=None, num_workers=workers, prefetch_factor=6 if workers else None))
+
+
+def validation_batches(data: Path | None, *, size: int, frames: int, count: int = 6, batch: int = 8) -> list[Batch]:
+    """The same rendered clips each time, over scenes that training does not see."""
+    footage = Footage(data, "val", per_scene=1) if data else None
+    stream = iter(RenderedBatches(footage, seed=20_000_003, batch=batch, size=size, frames=frames))
+    return [next(stream) for _ in range(count)]
