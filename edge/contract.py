@@ -1,7 +1,8 @@
 """ModelSpec: what a shipped ONNX file needs to be run, in one JSON file beside it.
 
 The graph is stateless; the host owns time. Each `StateSpec` says which graph input is filled with what an earlier step
-left behind, and how much earlier: `lag_s` 0 means the previous step, otherwise the remembered step nearest in capture time.
+left behind, and how much earlier: `lag_s` 0 means the previous step, otherwise the remembered step nearest in capture
+time.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class ModelSpec(_Strict):
     """The contract between one ONNX file and the host.
 
     Inputs are `frame` (1, 1, H, W; grey, 0..1), `clock` (1, 2: seconds since the previous step, seconds since the
-    reset; both 0 at the first step) and the keys of `states`. Outputs are `logits` (1, 1, H/2, W/2), `noise` (1,; robust
-    temporal sigma, 0..1 scale) and every `source` that states name.
+    reset; both 0 at the first step) and the keys of `states`. Outputs are `logits` (1, 1, H/2, W/2), `noise` (1,;
+    robust temporal sigma, 0..1 scale) and every `source` that states name.
     """
 
     name: str
@@ -83,9 +84,13 @@ class ModelSpec(_Strict):
                 raise ModelError(f"{where}: state '{name}' is no input of the ModelSpec; export the model again")
             source = self.inputs["frame"] if state.source == "frame" else self.outputs.get(state.source)
             if source is None:
-                raise ModelError(f"{where}: state '{name}' wants output '{state.source}', which is missing; export the model again")
+                raise ModelError(
+                    f"{where}: state '{name}' wants output '{state.source}', which is missing; export the model again"
+                )
             if source.shape != self.inputs[name].shape:
-                raise ModelError(f"{where}: state '{name}' is {self.inputs[name].shape} but its source is {source.shape}")
+                raise ModelError(
+                    f"{where}: state '{name}' is {self.inputs[name].shape} but its source is {source.shape}"
+                )
 
 
 def load(path: str | Path, *, verify: bool = True) -> tuple[ModelSpec, Path]:
@@ -113,7 +118,10 @@ def load(path: str | Path, *, verify: bool = True) -> tuple[ModelSpec, Path]:
     if verify:
         digest = hashlib.sha256(onnx_path.read_bytes()).hexdigest()
         if digest != spec.sha256:
-            raise ModelError(f"{onnx_path}: sha256 is {digest[:12]}…, the ModelSpec says {spec.sha256[:12]}…; the file is damaged or not ours")
+            raise ModelError(
+                f"{onnx_path}: sha256 is {digest[:12]}…, the ModelSpec says {spec.sha256[:12]}…; "
+                "the file is damaged or not ours"
+            )
     return spec, onnx_path
 
 

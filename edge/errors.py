@@ -1,7 +1,7 @@
 """Everything that may go wrong on purpose.
 
 FgstpError
-├── ConfigError      exit 2   the configuration, a command-line value or a camera file is wrong: fix it, a restart will not help
+├── ConfigError      exit 2   a configuration, command-line value or camera file is wrong: a restart will not help
 ├── SourceError      exit 3   footage or a camera cannot be read
 │   └── BrokenSource          it broke in the middle: what came before is kept
 ├── ModelError       exit 4   the model file or its ModelSpec is damaged, incomplete or not ours

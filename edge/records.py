@@ -10,7 +10,6 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -59,7 +58,9 @@ class Segmentation:
     logits: Array  # (h, w) float32 at the model's output resolution
     mask: Array  # (H, W) uint8, 0 or 255, at source resolution
     noise: float  # the frame's robust temporal noise sigma in grey levels (0..255)
-    background: Array  # (h, w) float32 0..1, the slow background that the frame was compared with, at model input resolution
+    background: (
+        Array  # (h, w) float32 0..1, the slow background that the frame was compared with, at model input resolution
+    )
     quality: Quality
 
 
