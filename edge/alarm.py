@@ -1,0 +1,179 @@
+"""From plumes to leaks: a pure state machine, one per camera. No clock, no I/O; time is the frames' capture time.
+
+    NORMAL ──plume──▶ PENDING ──lasts, in one place──▶ ACTIVE ──plume gone──▶ RETURNING ──stays gone──▶ NORMAL
+                         └──── not for long ──▶ NORMAL      ◀──plume back──┘
+
+PENDING is the on-delay, RETURNING the off-delay. Between ACTIVE and the end one event is open. A frame whose quality is
+not believable stops the delays: it neither raises a leak, nor clears one, nor makes an event.
+
+This is the *process condition* of ISA-18.2. The operator's half of its life cycle (acknowledge, shelve, suppress,
+out of service) is driven by the events made here and belongs beside `Phase`, as a second value that this one does not
+know.
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass, replace
+
+from edge.config import AlarmSettings
+from edge.records import Event, Quality, Summary
+
+__all__ = ["Alarm", "AlarmSettings", "Phase", "interrupted", "step"]
+
+Box = tuple[int, int, int, int]
+_NAMESPACE = uuid.UUID(
+    "5f0bcd6e-3b39-5d6a-9d4c-8f3f5b8f2f10"
+)  # event ids are reproducible: the same footage, the same ids
+
+
+class Phase(enum.Enum):
+    """Where a camera's leak stands."""
+
+    NORMAL = "normal"
+    PENDING = "pending"
+    ACTIVE = "active"
+    RETURNING = "returning"
+
+    @property
+    def alarming(self) -> bool:
+        """Whether a leak stands: an event is open."""
+        return self in (Phase.ACTIVE, Phase.RETURNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one believable frame contributed to the on-delay."""
+
+    at: float  # on the alarm's clock
+    box: Box | None  # None: no plume
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A plume that may become, or is, a leak."""
+
+    since: float  # on the alarm's clock, as `last_seen` and `last_event`
+    started_utc: float
+    started_captured: float
+    started_index: int
+    last_seen: float
+    box: Box  # where it was seen last
+    peak_area_px: int
+    event_id: str = ""  # from here on: only once it is raised
+    sequence: int = 0
+    last_event: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """All that is remembered between two frames."""
+
+    phase: Phase = Phase.NORMAL
+    clock: float = 0.0  # seconds of believable footage so far
+    captured: float | None = None  # of the previous frame, believable or not
+    quality: Quality = Quality.GOOD
+    leak: Leak | None = None  # None exactly in NORMAL
+    window: tuple[Sighting, ...] = ()  # the believable frames of the last on-delay
+
+
+def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str) -> tuple[Alarm, tuple[Event, ...]]:
+    """Take one frame's summary; give the next state and at most one event."""
+    elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
+    state = replace(state, captured=summary.captured, quality=summary.quality)
+    if not summary.quality.believable:
+        return state, ()
+    state = replace(state, clock=state.clock + elapsed)
+    box = summary.box if summary.area_share >= settings.min_area_share else None
+    if state.phase.alarming:
+        return _while_open(state, summary, box, settings, camera)
+    return _while_closed(state, summary, box, settings, camera)
+
+
+def interrupted(state: Alarm) -> Alarm:
+    """The camera was lost: whatever time passes until its next frame counts for no delay."""
+    return replace(state, captured=None)
+
+
+def _while_closed(
+    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+) -> tuple[Alarm, tuple[Event, ...]]:
+    """NORMAL and PENDING: does a plume last, in one place?"""
+    oldest = state.clock - settings.on_delay_s
+    window = (*(seen for seen in state.window if seen.at > oldest), Sighting(state.clock, box))
+    state = replace(state, window=window)
+    if not any(seen.box for seen in window):
+        return replace(state, phase=Phase.NORMAL, leak=None), ()
+    if box is None:
+        return state, ()
+    leak = _seen(state.leak, state.clock, summary, box)
+    # A bird or a vehicle leaves its earlier box behind: only sightings that overlap the present one count.
+    here = sum(seen.box is not None and _overlap(seen.box, box) >= settings.min_overlap for seen in window)
+    if state.clock - leak.since < settings.on_delay_s or here < settings.persistence * len(window):
+        return replace(state, phase=Phase.PENDING, leak=leak), ()
+    name = f"{camera}/{leak.started_utc:.6f}/{leak.started_index}"
+    leak = replace(leak, event_id=str(uuid.uuid5(_NAMESPACE, name)), last_event=state.clock)
+    return replace(state, phase=Phase.ACTIVE, leak=leak, window=()), (_event("start", leak, summary, camera),)
+
+
+def _while_open(
+    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+) -> tuple[Alarm, tuple[Event, ...]]:
+    """ACTIVE and RETURNING: is the plume still there, and is an update or the end due?"""
+    leak = state.leak
+    assert leak is not None
+    if box is not None and _overlap(leak.box, box) > 0:
+        leak = _seen(leak, state.clock, summary, box)
+        phase = Phase.ACTIVE
+    else:
+        phase = Phase.RETURNING
+    over = phase is Phase.RETURNING and state.clock - leak.last_seen >= settings.off_delay_s
+    if not over and state.clock - leak.last_event < settings.update_every_s:
+        return replace(state, phase=phase, leak=leak), ()
+    leak = replace(leak, sequence=leak.sequence + 1, last_event=state.clock)
+    event = _event("end" if over else "update", leak, summary, camera)
+    if over:
+        return replace(state, phase=Phase.NORMAL, leak=None), (event,)
+    return replace(state, phase=phase, leak=leak), (event,)
+
+
+def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:
+    """The leak after one more sighting; a new one where there was none."""
+    if leak is None:
+        start = (clock, summary.utc, summary.captured, summary.index)
+        return Leak(*start, last_seen=clock, box=box, peak_area_px=summary.area_px)
+    return replace(leak, last_seen=clock, box=box, peak_area_px=max(leak.peak_area_px, summary.area_px))
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection as a share of the smaller box, 0..1: a growing plume still lies over its earlier self."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    smaller = min(a[2] * a[3], b[2] * b[3])
+    return width * height / smaller if width > 0 and height > 0 else 0.0
+
+
+def _event(kind: str, leak: Leak, summary: Summary, camera: str) -> Event:
+    return Event(
+        type=kind,
+        event_id=leak.event_id,
+        sequence=leak.sequence,
+        camera=camera,
+        started_utc=leak.started_utc,
+        utc=summary.utc,
+        captured=summary.captured,
+        frame_index=summary.index,
+        duration_s=max(0.0, summary.captured - leak.started_captured),
+        area_px=summary.area_px,
+        peak_area_px=leak.peak_area_px,
+        area_share=summary.area_share,
+        box=summary.box,
+        contour=summary.contour,
+        centroid=summary.centroid,
+        origin=summary.origin,
+        drift=summary.drift,
+        cnr=summary.cnr,
+        confidence=summary.confidence,
+        quality=summary.quality,
+    )
