@@ -1,0 +1,218 @@
+"""The device's side of MQTT: topics, last will, reconnect. What the messages say is `edge.payload`'s business.
+
+The broker sees one retained `status` per device, which its last will turns to "offline", and one retained `alarm` per
+camera. Both are published again after each reconnect, so that a restarted broker knows them. Events that arise while
+the broker is away wait in memory, up to `mqtt.queue`; summaries and health reports are not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from edge.config import MqttSettings
+from edge.errors import ConfigError, TransportError
+from edge.payload import encode
+
+log = logging.getLogger("mqtt")
+
+PATIENCE_S = 10.0  # for the broker's answer to a connect
+FAREWELL_S = 2.0  # for the last messages before we go
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How one kind of message is sent."""
+
+    pattern: str
+    qos: int
+    retain: bool
+
+    def path(self, device: str, camera: str = "") -> str:
+        """The topic of one device and, where the pattern has one, camera; "+" stands for any."""
+        return self.pattern.format(device=device, camera=camera)
+
+
+TOPICS = {
+    "summary": Topic("fgstp/{device}/{camera}/summary", qos=0, retain=False),
+    "event": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False),
+    # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
+    "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
+    "status": Topic("fgstp/{device}/status", qos=1, retain=True),
+    "health": Topic("fgstp/{device}/health", qos=0, retain=False),
+}
+
+
+class Publisher:
+    """One device's connection. `publish` may be called at any time, connected or not; it never blocks."""
+
+    def __init__(self, settings: MqttSettings, device: str, *, will: Mapping[str, Any]) -> None:
+        self._settings, self._device = settings, device
+        self._lock = threading.Lock()
+        self._retained: dict[str, tuple[str, int]] = {}  # topic -> text and QoS, for after a reconnect
+        self._answer: Any = None  # the broker's reason code to the last connect
+        self._answered = threading.Event()
+        self._complained = False  # one line per loss, not one per attempt
+        self.dropped = 0  # events that found the queue full
+        self._client = client(settings, f"fgstp-edge-{device}")
+        self._client.max_queued_messages_set(settings.queue)
+        status = TOPICS["status"]
+        self._client.will_set(status.path(device), encode(will), status.qos, status.retain)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+
+    def start(self) -> None:
+        """Connect, and stay connected from a thread of its own. Raises TransportError only with `required_at_start`."""
+        if not self._settings.required_at_start:
+            self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
+            self._client.loop_start()
+            return
+        connect(self._client, self._settings)
+        self._client.loop_start()
+        if not self._answered.wait(PATIENCE_S) or self._answer.is_failure:
+            self._client.loop_stop()
+            raise TransportError(_refused(self._settings, self._answer))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and is still there."""
+        return bool(self._client.is_connected())
+
+    def publish(self, kind: str, payload: Mapping[str, Any], camera: str = "") -> None:
+        """Send, queue, remember or forget one message, as its kind wants."""
+        how = TOPICS[kind]
+        topic, text = how.path(self._device, camera), encode(payload)
+        if how.retain:
+            with self._lock:
+                self._retained[topic] = (text, how.qos)
+            if not self.connected:
+                return
+        sent = self._client.publish(topic, text, how.qos, how.retain)
+        if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
+            self.dropped += 1
+            log.warning("the queue of %d messages is full: %s dropped", self._settings.queue, kind)
+
+    def close(self, farewell: Mapping[str, Any]) -> None:
+        """Leave in good order: everything sent, then `farewell` as the status instead of the last will."""
+        if self.connected:
+            how = TOPICS["status"]
+            last = self._client.publish(how.path(self._device), encode(farewell), how.qos, how.retain)
+            try:
+                last.wait_for_publish(FAREWELL_S)
+            except (RuntimeError, ValueError):
+                log.warning("lost the broker while saying goodbye; its last will speaks for us")
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
+        self._answer = reason
+        self._answered.set()
+        if reason.is_failure:
+            self._complain(_refused(self._settings, reason))
+            return
+        self._complained = False
+        log.info("connected to %s:%d", self._settings.host, self._settings.port)
+        with self._lock:
+            retained = dict(self._retained)
+        for topic, (text, qos) in retained.items():
+            self._client.publish(topic, text, qos, retain=True)
+
+    def _on_connect_fail(self, _client: Any, _data: Any) -> None:
+        self._complain(f"no broker at {self._settings.host}:{self._settings.port}")
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
+        if reason.is_failure:
+            self._complain(f"lost the broker at {self._settings.host}:{self._settings.port} ({reason})")
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            log.warning("%s; keeping on trying", what)
+        self._complained = True
+
+
+def client(settings: MqttSettings, client_id: str) -> Any:
+    """A paho client with protocol, credentials, TLS and back-off set. Raises ConfigError for unreadable files."""
+    protocol = MQTTProtocolVersion.MQTTv5 if settings.protocol == "5" else MQTTProtocolVersion.MQTTv311
+    made = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
+    username, password = credentials(settings)
+    if username is not None:
+        made.username_pw_set(username, password)
+    if settings.tls is not None:
+        tls = settings.tls
+        try:
+            made.tls_set(*(None if file is None else str(file) for file in (tls.ca_file, tls.cert_file, tls.key_file)))
+        except (OSError, ValueError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"mqtt.tls: the certificates cannot be used: {error}; check the files named there"
+            ) from error
+    # A fleet that lost its broker must not come back in step: each device doubles from its own first wait.
+    made.reconnect_delay_set(min_delay=random.uniform(0.5, 1.5), max_delay=30)
+    return made
+
+
+def credentials(settings: MqttSettings, environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """User name and password; a file named in the configuration goes before the environment. Raises ConfigError."""
+    username = settings.username or environ.get("FGSTP_MQTT_USERNAME")
+    password = environ.get("FGSTP_MQTT_PASSWORD")
+    if settings.password_file is not None:
+        try:
+            password = settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"mqtt.password_file: cannot read {settings.password_file}; check path and rights"
+            ) from error
+    if password is not None and username is None:
+        raise ConfigError("mqtt.username: a password needs a user name; set it here or in FGSTP_MQTT_USERNAME")
+    return username, password
+
+
+def connect(made: Any, settings: MqttSettings) -> None:
+    """Open the connection, once. Raises TransportError."""
+    try:
+        made.connect(settings.host, settings.port, settings.keepalive_s)
+    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError; a silly host name is a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise TransportError(
+            f"cannot reach the MQTT broker at {settings.host}:{settings.port}: {why}; check address and broker"
+        ) from error
+
+
+def subscribe(settings: MqttSettings, client_id: str, topics: list[str], receive: Callable[[str, bytes], None]) -> Any:
+    """A running client that hands (topic, payload) to `receive`, from its own thread. Raises TransportError."""
+    made = client(settings, client_id)
+    answers: list[Any] = []
+    answered = threading.Event()
+
+    def on_connect(listener: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
+        answers.append(reason)
+        if not reason.is_failure:
+            listener.subscribe([(topic, 1) for topic in topics])
+        else:
+            answered.set()
+
+    made.on_connect = on_connect
+    made.on_subscribe = lambda *_: answered.set()
+    made.on_message = lambda _client, _data, message: receive(message.topic, message.payload)
+    connect(made, settings)
+    made.loop_start()
+    if not answered.wait(PATIENCE_S) or answers[-1].is_failure:
+        made.loop_stop()
+        raise TransportError(_refused(settings, answers[-1] if answers else None))
+    return made
+
+
+def _refused(settings: MqttSettings, reason: Any) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if reason is None:
+        return f"the broker at {where} does not answer; is it an MQTT broker, is mqtt.protocol right?"
+    return f"the broker at {where} refuses us: {reason}; check user name, password and protocol"

@@ -1,0 +1,137 @@
+"""Records as JSON: one shape for the broker and for `segment`'s files. `edge/schemas/` holds the JSON Schema of each.
+
+Figures that are not finite become null: NaN is not JSON. Times are UTC in ISO 8601 with milliseconds. `quality` is
+"good", "uncertain" (believe it with care) or "bad" (do not; the alarm holds its state), `reasons` says why.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from edge.alarm import Alarm
+from edge.records import Event, Provenance, Quality, Summary
+
+Payload = dict[str, Any]
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def encode(payload: Mapping[str, Any]) -> str:
+    """One line of strict JSON."""
+    return json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
+
+
+def summary(record: Summary, camera: str) -> Payload:
+    """One frame's plume."""
+    return {
+        "camera": camera,
+        "frame": record.index,
+        "captured": record.captured,
+        "utc": iso(record.utc),
+        "width": record.width,
+        "height": record.height,
+        "area_px": record.area_px,
+        "area_share": record.area_share,
+        "box": record.box,
+        "contour": record.contour,
+        "centroid": record.centroid,
+        "drift": record.drift,
+        "origin": record.origin,
+        "cnr": record.cnr,
+        "confidence": record.confidence,
+        "noise": record.noise,
+        **quality(record.quality),
+    }
+
+
+def event(record: Event) -> Payload:
+    """One step in the life of a leak."""
+    return {
+        "type": record.type,
+        "event_id": record.event_id,
+        "sequence": record.sequence,
+        "camera": record.camera,
+        "started_utc": iso(record.started_utc),
+        "utc": iso(record.utc),
+        "captured": record.captured,
+        "frame": record.frame_index,
+        "duration_s": record.duration_s,
+        "area_px": record.area_px,
+        "peak_area_px": record.peak_area_px,
+        "area_share": record.area_share,
+        "box": record.box,
+        "contour": record.contour,
+        "centroid": record.centroid,
+        "origin": record.origin,
+        "drift": record.drift,
+        "cnr": record.cnr,
+        "confidence": record.confidence,
+        **quality(record.quality),
+        "provenance": None if record.provenance is None else provenance(record.provenance),
+    }
+
+
+def alarm(state: Alarm, camera: str, utc: float, *, camera_lost: bool = False) -> Payload:
+    """Where a camera's leak stands. A lost camera makes the quality bad and leaves the state as it was."""
+    leak = state.leak if state.phase.alarming else None
+    standing = quality(state.quality)
+    if camera_lost:
+        standing = {"quality": "bad", "reasons": [*standing["reasons"], "camera_lost"]}
+    return {
+        "camera": camera,
+        "state": state.phase.value,
+        "active": state.phase.alarming,
+        "event_id": leak.event_id if leak else None,
+        "since_utc": iso(leak.started_utc) if leak else None,
+        "peak_area_px": leak.peak_area_px if leak else 0,
+        "utc": iso(utc),
+        **standing,
+    }
+
+
+def status(device: str, state: str, reason: str | None, utc: float | None, made_by: Provenance) -> Payload:
+    """Whether the device is there at all; as a last will it has no time, since nobody knows it beforehand."""
+    return {
+        "device": device,
+        "state": state,
+        "reason": reason,
+        "utc": None if utc is None else iso(utc),
+        **provenance(made_by),
+    }
+
+
+def provenance(record: Provenance) -> Payload:
+    """Where the figures come from."""
+    return {
+        "model": record.model,
+        "model_sha256": record.model_sha256,
+        "config_hash": record.config_hash,
+        "software": record.software,
+        "clock_synchronised": record.clock_synchronised,
+    }
+
+
+def quality(flags: Quality) -> Payload:
+    """A quality in one word, with its reasons."""
+    word = "bad" if not flags.believable else "uncertain" if flags else "good"
+    return {"quality": word, "reasons": list(flags.names)}
+
+
+def iso(utc: float) -> str:
+    """Seconds since the epoch as 2026-01-31T12:00:00.000Z."""
+    return datetime.fromtimestamp(utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _finite(value: Any) -> Any:
+    """The same value with every non-finite figure as null and the others rounded to what they can mean."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(item) for item in value]
+    if isinstance(value, (str, bool, int)) or value is None:
+        return value
+    return round(float(value), 6) if math.isfinite(value) else None
