@@ -1,0 +1,230 @@
+"""The command line, `fgstp-edge`. Every import that costs time waits for the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from edge import __version__
+from edge.errors import ConfigError, FgstpError
+
+if TYPE_CHECKING:
+    from edge.config import MqttSettings
+
+BACKENDS = ("auto", "openvino", "onnxruntime", "cuda", "tensorrt")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; gives its exit code (0, 1, 130, or that of `edge.errors`)."""
+    try:
+        options = _parser().parse_args(argv)
+        code: int = options.command(options)
+        sys.stdout.flush()
+        return code
+    except FgstpError as error:
+        print(f"fgstp-edge: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from edge.segment import segment
+
+    outcome = segment(
+        options.source,
+        options.out,
+        model=options.model,
+        backend=options.backend,
+        threads=options.threads,
+        with_overlay=options.overlay,
+        fps=options.fps,
+        size=options.size,
+    )
+    print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    import logging
+    import threading
+
+    from edge import config, service
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    service.run(config.load(options.config), stop)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edge.demo import demo
+
+    return demo(options.out)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    import time
+
+    from edge.watch import Board, watch
+
+    deadline = None if options.seconds is None else time.monotonic() + options.seconds
+
+    def over(board: Board) -> bool:
+        return bool(options.once and board.leaks) or (deadline is not None and time.monotonic() >= deadline)
+
+    board = watch(_broker(options), device=options.device, until=over)
+    return int(bool(options.once and not board.leaks))
+
+
+def _broker(options: argparse.Namespace) -> MqttSettings:
+    from edge import config
+
+    settings = config.load(options.config).mqtt if options.config else config.MqttSettings()
+    named = {"host": options.host, "port": options.port, "protocol": options.protocol}
+    return settings.model_copy(update={key: value for key, value in named.items() if value is not None})
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from edge import selftest
+
+    return selftest.main(options.model, options.backend, options.threads)
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    from edge.doctor import doctor
+
+    return doctor()
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from edge import config, contract
+
+    if options.file.suffix in (".json", ".onnx"):
+        spec, path = contract.load(options.file)
+        print(f"{path}: {spec.name}, {spec.precision}, sha256 and tensors as its ModelSpec says")
+        return 0
+    settings = config.load(options.file)
+    spec, _ = contract.load(settings.model.name)
+    print(f"{options.file}: valid; device {settings.device}, model {spec.name}, config hash {settings.hash[:12]}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from edge import bench
+
+    return bench.main(options.seconds, options.threads)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes on the command line end as every other mistake: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fgstp-edge", description="Turn an optical-gas-imaging camera into a leak alarm, on the box beside it."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, function: Any, what: str, example: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=what,
+            description=what[0].upper() + what[1:] + ".",
+            epilog=f"example:\n  fgstp-edge {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(command=function)
+        return made
+
+    segment = add(
+        "segment",
+        _segment,
+        "write masks, summaries and events of some footage",
+        "segment clip.mp4 --out results --overlay",
+    )
+    segment.add_argument(
+        "source", metavar="SOURCE", help="video file, folder of images, rtsp:// address, or - for raw frames"
+    )
+    segment.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced"
+    )
+    segment.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
+    segment.add_argument("--fps", type=_fps, help="frames a second (default: what the source says)")
+    segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_model(segment)
+
+    run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="see config.example.yaml")
+
+    demo = add("demo", _demo, "show the whole way on the golden clip, with a broker of its own", "demo --out out/demo")
+    demo.add_argument(
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for video and pictures (out/demo)"
+    )
+
+    watch = add("watch", _watch, "show leak alarms as they arrive", "watch --host broker.local --once --seconds 60")
+    watch.add_argument("--config", type=Path, metavar="FILE", help="take the broker from a device's configuration")
+    watch.add_argument("--host", help="of the broker (localhost)")
+    watch.add_argument("--port", type=int, help="of the broker (1883)")
+    watch.add_argument("--protocol", choices=("5", "3.1.1"), help="MQTT version (5)")
+    watch.add_argument("--device", default="+", help="only this device (all)")
+    watch.add_argument("--seconds", type=float, help="stop after this time")
+    watch.add_argument("--once", action="store_true", help="stop when a leak starts; exit 1 when none did")
+
+    check = add(
+        "selftest",
+        _selftest,
+        "compute the golden clip and compare with the golden masks",
+        "selftest --backend openvino",
+    )
+    _add_model(check)
+    add("doctor", _doctor, "say what this machine has and what is missing", "doctor")
+    validate = add("validate", _validate, "check a configuration or a model without running it", "validate config.yaml")
+    validate.add_argument(
+        "file", type=Path, metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"
+    )
+    bench = add("bench", _bench, "measure frames a second of each backend and precision here", "bench --seconds 10")
+    bench.add_argument("--seconds", type=float, default=5.0, help="per backend and precision (5)")
+    bench.add_argument("--threads", type=int, default=1, help="inference threads (1)")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="student.int8", help="a shipped model or an ONNX file (student.int8)")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto", help="inference runtime (auto: the faster one here)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="inference threads (1)")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, x, height = text.partition("x")
+    if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(f"--size {text}: expected WIDTHxHEIGHT in pixels, such as 320x240")
+    return int(width), int(height)
+
+
+def _fps(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise ConfigError(f"--fps {text}: expected frames a second, such as 25")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""How the device is doing: speed, delay, losses and memory, and the datagrams that systemd waits for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge import payload
+from edge.records import Quality
+
+RECENT = 512  # frames over which speed and delay are taken
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+
+
+@dataclass(slots=True)
+class CameraHealth:
+    """One camera's running figures."""
+
+    frames: int = 0
+    dropped: int = 0  # frames that came while the one before was computed
+    faults: int = 0  # times the camera was lost
+    connected: bool = True
+    quality: Quality = Quality.GOOD
+    _delays: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))  # s
+    _times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))  # of completion, s
+
+    def done(self, now: float, delay_s: float, quality: Quality) -> None:
+        """One frame went all the way through."""
+        self.frames += 1
+        self.quality = quality
+        self._delays.append(delay_s)
+        self._times.append(now)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second over the recent frames; 0 before the second one."""
+        span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
+        return (len(self._times) - 1) / span if span > 0 else 0.0
+
+    def report(self) -> dict[str, Any]:
+        """This camera's part of the health message."""
+        p50, p95 = np.percentile(self._delays, (50, 95)) * 1000 if self._delays else (None, None)
+        return {
+            "frames": self.frames,
+            "fps": self.fps,
+            "latency_p50_ms": p50,
+            "latency_p95_ms": p95,
+            "dropped": self.dropped,
+            "faults": self.faults,
+            "connected": self.connected,
+            **payload.quality(self.quality),
+        }
+
+
+class Heartbeat:
+    """systemd's service protocol (sd_notify): one datagram each; silent where nobody listens."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        watchdog_us = os.environ.get("WATCHDOG_USEC", "")
+        self._every = int(watchdog_us) / 2e6 if watchdog_us.isdigit() else None  # twice as often as asked
+        self._last = float("-inf")
+
+    def ready(self) -> None:
+        """Start-up is over."""
+        self._send("READY=1")
+
+    def beat(self) -> None:
+        """Work goes on; call it as often as convenient."""
+        now = time.monotonic()
+        if self._every is not None and now - self._last >= self._every:
+            self._last = now
+            self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """We go on purpose."""
+        self._send("STOPPING=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address  # "@": abstract
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.sendto(text.encode(), address)
+        except OSError:
+            pass  # the supervisor went away; monitoring gas matters more
+
+
+def rss_mb() -> float:
+    """Resident memory of this process, MB (1e6 bytes)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def clock_synchronised() -> bool | None:
+    """Whether the kernel's clock follows a reference (NTP, PTP); None where it cannot be asked."""
+    try:
+        timex = ctypes.create_string_buffer(512)  # struct timex with modes = 0: only ask
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else bool(state != _TIME_ERROR)

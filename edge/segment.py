@@ -1,0 +1,148 @@
+"""`fgstp-edge segment`: footage in; masks, summaries, events and, if wanted, an overlay video out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+
+from edge import __version__, alarm, capture, overlay, payload
+from edge.alarm import Alarm, AlarmSettings
+from edge.errors import BrokenSource, StorageError
+from edge.health import clock_synchronised
+from edge.pipeline import Step, process
+from edge.records import Event, Provenance
+from edge.segmenter import Segmenter, open_segmenter
+from edge.summary import Summariser
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run over a piece of footage gave."""
+
+    frames: int
+    leaks: int  # events that started
+    out: Path
+
+
+def segment(
+    source: str,
+    out: Path,
+    *,
+    model: str = "student.int8",
+    backend: str = "auto",
+    threads: int = 1,
+    with_overlay: bool = False,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    settings: AlarmSettings | None = None,
+) -> Outcome:
+    """Run the whole pipeline over `source` and write what it says below `out`.
+
+    `masks/000000.png` … (0 or 255, source resolution), `summaries.jsonl`, `events.jsonl` and, with `with_overlay`,
+    `overlay.mp4`; results of an earlier run there are replaced. Raises SourceError, ModelError or StorageError; of a
+    source that breaks in the middle everything up to there is kept, and the BrokenSource says how much.
+    """
+    settings = settings or AlarmSettings()
+    with capture.open(source, fps=fps, size=size) as footage:
+        segmenter = open_segmenter(model, backend, threads)
+        made_by = _provenance(segmenter, settings)
+        done = leaks = 0
+        with Results(out, footage.fps, with_overlay) as results, _progress(footage.frames) as tick:
+            state = Alarm()
+            try:
+                for step in process(footage, segmenter, Summariser()):
+                    state, events = alarm.step(state, step.summary, settings, camera=footage.name)
+                    results.write(step, state, [replace(event, provenance=made_by) for event in events], footage.name)
+                    done += 1
+                    leaks += sum(event.type == "start" for event in events)
+                    tick()
+            except BrokenSource as error:
+                raise BrokenSource(f"{error}; the {done} frames before it are kept in {out}") from error
+    return Outcome(done, leaks, out)
+
+
+class Results:
+    """The output folder. Every failure to write is a StorageError that names the file."""
+
+    def __init__(self, out: Path, fps: float, with_overlay: bool) -> None:
+        self._out, self._fps, self._with_overlay = out, fps, with_overlay
+        self._video: Any = None
+        self._lines: dict[str, TextIO] = {}
+
+    def __enter__(self) -> Results:
+        with _storage(self._out):
+            masks = self._out / "masks"
+            masks.mkdir(parents=True, exist_ok=True)
+            stale = [*masks.glob("[0-9]*.png"), self._out / "overlay.mp4"]
+            for file in stale:
+                file.unlink(missing_ok=True)
+            for name in ("summaries", "events"):
+                self._lines[name] = (self._out / f"{name}.jsonl").open("w", encoding="utf-8")
+        return self
+
+    def write(self, step: Step, state: Alarm, events: Iterable[Event], camera: str) -> None:
+        """One frame's share."""
+        mask = self._out / "masks" / f"{step.summary.index:06d}.png"
+        with _storage(mask):
+            mask.write_bytes(cv2.imencode(".png", step.segmentation.mask)[1].tobytes())
+        with _storage(self._out):
+            self._lines["summaries"].write(payload.encode(payload.summary(step.summary, camera)) + "\n")
+            for event in events:
+                self._lines["events"].write(payload.encode(payload.event(event)) + "\n")
+        if self._with_overlay:
+            self._draw(step, state)
+
+    def _draw(self, step: Step, state: Alarm) -> None:
+        path = self._out / "overlay.mp4"
+        segmentation, summary = step.segmentation, step.summary
+        if self._video is None:
+            shape = overlay.size(summary.width, summary.height)
+            self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, shape)
+            if not self._video.isOpened():
+                raise StorageError(f"{path}: cannot write a video here; check the disk, or run without --overlay")
+        event_id = state.leak.event_id if state.leak else ""
+        self._video.write(overlay.draw(segmentation.frame.image, segmentation.mask, summary, state.phase, event_id))
+
+    def __exit__(self, *_: object) -> None:
+        if self._video is not None:
+            self._video.release()
+        with _storage(self._out):
+            for file in self._lines.values():
+                file.close()
+
+
+@contextlib.contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or path}: cannot write: {error.strerror}; free some space or choose another --out"
+        ) from error
+
+
+@contextlib.contextmanager
+def _progress(total: int | None) -> Iterator[Any]:
+    """A bar on a terminal, nothing elsewhere; yields what to call after each frame."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("segment", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _provenance(segmenter: Segmenter, settings: AlarmSettings) -> Provenance:
+    spec = segmenter.spec
+    settings_hash = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    return Provenance(spec.name, spec.sha256, settings_hash, __version__, clock_synchronised())
