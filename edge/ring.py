@@ -1,0 +1,135 @@
+"""The memory that the network does not have: earlier frames and outputs, addressed by capture time.
+
+    state = ring.read(now, frame)        # every state input of the graph, by name
+    outputs = backend.run({"frame": frame, "clock": clock, **state})
+    ring.write(now, frame, outputs)      # what later steps will look back on
+
+A lag is answered by the remembered step whose age is nearest to it, whatever the frame rate and whichever frames were
+lost; a step younger than 0.6 or older than 1.6 of the lag would show other motion than the one that the network was
+trained on, and counts as missing. So frame rates from 5 a second on will do for the short lag of 0.133 s (at 9 fps the
+step 0.111 s ago answers it), and there is no upper limit: steps nearer to each other than about a quarter of the
+shortest lag are not kept, and memory stays the same at 60 fps.
+
+Everything is allocated once. What `read` gives are views: they hold until the next `write`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edge.contract import ModelSpec
+from edge.errors import ModelError
+from edge.records import Array
+
+YOUNGEST, OLDEST = 0.6, 1.6  # ages that answer a lag, as a share of it
+SPACING = 0.25 * 0.8  # of the shortest lag between two slots; a fifth is left for the jitter of a 30 fps camera
+NEVER = -math.inf
+
+
+class Ring:
+    """Temporal state of one camera under one model. Capture times must rise from write to write; `reset` where not."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        lags = sorted({state.lag_s for state in spec.states.values() if state.lag_s > 0})
+        self._states = spec.states
+        self._lags = lags
+        self._spacing = SPACING * lags[0] if lags else math.inf
+        slots = math.ceil(OLDEST * lags[-1] / self._spacing) + 2 if lags else 0
+        shapes = {s.source: spec.inputs[name].shape for name, s in spec.states.items()}
+        lagged = sorted({s.source for s in spec.states.values() if s.lag_s > 0})
+        recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0})
+        self._history: dict[str, Array] = {source: np.zeros((slots, *shapes[source]), np.float32) for source in lagged}
+        self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
+        self._zeros: dict[str, Array] = {
+            name: np.zeros(spec.inputs[name].shape, np.float32)
+            for name, s in spec.states.items()
+            if s.missing == "zeros"
+        }
+        self._captured = np.full(slots, NEVER)  # of each slot
+        self._next = 0  # the slot to be written
+        self._last = NEVER  # capture time of the previous step, kept in a slot or not
+        # states in the grey scale of the frame: what `rescale` changes
+        pictures = {s.source for s in spec.states.values() if s.missing == "frame"}
+        self._pictures = [
+            a for kept in (self._history, self._recent) for source, a in kept.items() if source in pictures
+        ]
+
+    @property
+    def last(self) -> float | None:
+        """Capture time of the previous step; None after a reset."""
+        return None if self._last == NEVER else self._last
+
+    def read(self, captured: float, frame: Array) -> dict[str, Array]:
+        """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so."""
+        slots = {lag: self._nearest(captured, lag) for lag in self._lags}
+        found: dict[str, Array] = {}
+        for name, state in self._states.items():
+            slot = slots.get(state.lag_s)
+            if state.lag_s == 0 and self._last != NEVER:
+                found[name] = self._recent[state.source]
+            elif slot is not None:
+                found[name] = self._history[state.source][slot]
+            else:
+                found[name] = frame if state.missing == "frame" else self._zeros[name]
+        return found
+
+    def write(self, captured: float, frame: Array, outputs: dict[str, Array]) -> None:
+        """Remember a step: what it was given and what it computed."""
+        for source, kept in self._recent.items():
+            np.copyto(kept, frame if source == "frame" else outputs[source])
+        self._last = captured
+        if not self._lags or captured - self._captured[self._next - 1] < self._spacing:
+            return
+        for source, kept in self._history.items():
+            np.copyto(kept[self._next], frame if source == "frame" else outputs[source])
+        self._captured[self._next] = captured
+        self._next = (self._next + 1) % len(self._captured)
+
+    def age(self, captured: float, lag: float) -> float | None:
+        """How old the step is that answers a lag, in seconds; None where it is missing."""
+        slot = self._nearest(captured, lag)
+        return None if slot is None else float(captured - self._captured[slot])
+
+    def rescale(self, gain: float, offset: float) -> None:
+        """Bring the remembered pictures to the scale of a camera that has changed its gain: x -> gain x + offset."""
+        for kept in self._pictures:
+            kept *= np.float32(gain)
+            kept += np.float32(offset)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._captured.fill(NEVER)
+        self._next = 0
+        self._last = NEVER
+
+    def dump(self) -> dict[str, Array]:
+        """A copy of all that is remembered; a ring that loads it goes on bit for bit."""
+        return {name: array.copy() for name, array in self._arrays().items()} | {
+            "cursor": np.array([self._next, self._last], np.float64)
+        }
+
+    def load(self, state: dict[str, Array]) -> None:
+        """Take over what `dump` gave, from a ring of the same ModelSpec. Raises ModelError where it does not fit."""
+        own = self._arrays()
+        for name, array in own.items():
+            if name not in state or state[name].shape != array.shape:
+                found = state[name].shape if name in state else "absent"
+                raise ModelError(
+                    f"state '{name}' is {found}, this model wants {array.shape}; dump it from the same model"
+                )
+        for name, array in own.items():
+            np.copyto(array, state[name])
+        self._next, self._last = int(state["cursor"][0]), float(state["cursor"][1])
+
+    def _nearest(self, captured: float, lag: float) -> int | None:
+        """The slot that answers a lag, None where no age is fit."""
+        ages = captured - self._captured
+        slot = int(np.argmin(np.abs(ages - lag)))
+        return slot if YOUNGEST * lag <= ages[slot] <= OLDEST * lag else None
+
+    def _arrays(self) -> dict[str, Array]:
+        history = {f"history/{source}": array for source, array in self._history.items()}
+        recent = {f"recent/{source}": array for source, array in self._recent.items()}
+        return {"captured": self._captured, **history, **recent}
