@@ -27,35 +27,45 @@ STYLES = {"active": "bold white on red", "returning": "bold red", "pending": "ye
 class Board:
     """What is known of every camera so far; fed with messages, it can be drawn."""
 
-    cameras: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (device, camera) -> alarm message
+    cameras: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # (device, camera) -> state, since, …
     devices: dict[str, str] = field(default_factory=dict)  # device -> online | offline
-    recent: list[str] = field(default_factory=list)
+    recent: list[str] = field(default_factory=list)  # events as lines
     leaks: int = 0  # events that started while we watched
 
     def take(self, topic: str, message: bytes) -> str | None:
         """Take one message; give it as a line, or None for what is not ours."""
-        parts = topic.split("/")
+        _, device, *rest = (*topic.split("/"), "", "")
         try:
             said = json.loads(message)
-            if parts[-1] == "status":
-                self.devices[parts[1]] = said["state"]
-                return f"{parts[1]} {said['state']}" + (f" ({said['reason']})" if said["reason"] else "")
-            device, camera, kind = parts[1:4]
-            if kind == "alarm":
-                self.cameras[device, camera] = said
-                reasons = f" {' '.join(said['reasons'])}" if said["reasons"] else ""
-                return f"{device}/{camera} alarm {said['state']}, quality {said['quality']}{reasons}"
-            return self._event(device, camera, said)
+            match rest:
+                case ["status", "", ""]:
+                    return self._status(device, said)
+                case [camera, "alarm", "", ""]:
+                    return self._alarm(device, camera, said)
+                case [camera, "event", "", ""]:
+                    return self._event(device, camera, said)
         except (ValueError, KeyError, TypeError, IndexError):
-            return None
+            pass  # anyone may publish anything on a broker
+        return None
+
+    def _status(self, device: str, said: dict[str, Any]) -> str:
+        line = f"{device} {said['state']}" + (f" ({said['reason']})" if said["reason"] else "")
+        self.devices[device] = str(said["state"])
+        return line
+
+    def _alarm(self, device: str, camera: str, said: dict[str, Any]) -> str:
+        since = (said["since_utc"] or "")[:19].replace("T", " ")
+        quality = " ".join((said["quality"], *said["reasons"]))
+        self.cameras[device, camera] = (str(said["state"]), since, str(said["peak_area_px"] or ""), quality)
+        return f"{device}/{camera} alarm {said['state']}, quality {quality}"
 
     def _event(self, device: str, camera: str, said: dict[str, Any]) -> str:
-        self.leaks += said["type"] == "start"
         where = "" if said["origin"] is None else f", origin {said['origin'][0]:.0f},{said['origin'][1]:.0f}"
         line = (
             f"{said['utc'][11:19]} {device}/{camera} leak {said['type']:<6} {said['duration_s']:6.1f} s"
             f"{said['area_px']:7d} px{where}  {said['event_id'][:8]}"
         )
+        self.leaks += said["type"] == "start"
         self.recent = [*self.recent, line][-SHOWN_EVENTS:]
         return line
 
@@ -64,12 +74,10 @@ class Board:
         table = Table(title="leak alarms")
         for heading in ("device", "camera", "state", "since (UTC)", "peak px", "quality"):
             table.add_column(heading)
-        for (device, camera), said in sorted(self.cameras.items()):
-            offline = self.devices.get(device) == "offline"
-            state = Text(said["state"], STYLES.get(said["state"], ""))
-            quality = "device offline" if offline else " ".join((said["quality"], *said["reasons"]))
-            since = (said["since_utc"] or "")[:19].replace("T", " ")
-            table.add_row(device, camera, state, since, str(said["peak_area_px"] or ""), quality)
+        for (device, camera), (state, since, peak, quality) in sorted(self.cameras.items()):
+            away = self.devices.get(device) == "offline"
+            shown = Text(state, STYLES.get(state, ""))
+            table.add_row(device, camera, shown, since, peak, "device offline" if away else quality)
         return Group(table, *map(Text, self.recent))
 
 
