@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,8 +14,15 @@ from edge.errors import FgstpError
 from edge.health import clock_synchronised
 
 Verdict = Literal["ok", "missing", "note"]
-PACKAGES = ("numpy", "opencv-python-headless", "paho-mqtt", "pydantic", "PyYAML", "rich")
-RUNTIMES = ("openvino", "onnxruntime", "onnxruntime-gpu")
+PACKAGES = {  # as a person knows it -> as pip knows it
+    "numpy": "numpy",
+    "opencv": "opencv-python-headless",
+    "paho-mqtt": "paho-mqtt",
+    "pydantic": "pydantic",
+    "pyyaml": "pyyaml",
+    "rich": "rich",
+}
+RUNTIMES = ("openvino", "onnxruntime")
 MEMORY_MB = 512  # what one camera needs, with the system around it
 
 
@@ -31,9 +37,10 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Every finding, in the order in which a person would mend them."""
     yield Finding("ok", f"fgstp-edge {__version__}, Python {sys.version.split()[0]}, {sys.executable}")
-    yield from _packages()
+    machine = hardware.inspect()
+    yield from _packages(machine)
     yield from _models()
-    yield from _machine()
+    yield from _machine(machine)
     serving = broker.find()
     has = (
         f"{serving.name} can serve the demo"
@@ -57,13 +64,13 @@ def doctor() -> int:
     return int(any(finding.verdict == "missing" for finding in findings))
 
 
-def _packages() -> Iterator[Finding]:
-    for name in PACKAGES:
-        version = _version(name)
-        yield Finding("ok", f"{name} {version}") if version else Finding("missing", f"{name}: pip install {name}")
-    runtimes = [f"{name} {version}" for name in RUNTIMES if (version := _version(name))]
-    if runtimes:
-        yield Finding("ok", f"inference: {', '.join(runtimes)}")
+def _packages(machine: hardware.Hardware) -> Iterator[Finding]:
+    for name, package in PACKAGES.items():
+        version = machine.runtimes.get(name) or _version(package)
+        yield Finding("ok", f"{name} {version}") if version else Finding("missing", f"{name}: pip install {package}")
+    found = [f"{name} {version}" for name in RUNTIMES if (version := machine.runtimes.get(name))]
+    if found:
+        yield Finding("ok", f"inference: {', '.join(found)}")
     else:
         yield Finding("missing", "no inference runtime: pip install openvino (x86-64) or onnxruntime")
 
@@ -87,12 +94,15 @@ def _models() -> Iterator[Finding]:
         yield Finding("missing", f"golden clip: {error}")
 
 
-def _machine() -> Iterator[Finding]:
-    yield Finding("note", f"processor: {hardware.describe()}")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    yield Finding("ok" if memory >= MEMORY_MB else "missing", f"memory: {memory:.0f} MB (one camera needs {MEMORY_MB})")
-    free = shutil.disk_usage(os.getcwd()).free / 1e6
-    yield Finding("note", f"disk: {free:.0f} MB free here")
+def _machine(machine: hardware.Hardware) -> Iterator[Finding]:
+    board = f"{machine.jetson}, " if machine.jetson else ""
+    cpu = f"{board}{machine.cpu}, {machine.cores} cores, {machine.architecture}"
+    yield Finding("note", f"processor: {cpu}; {' '.join(machine.features) or 'none of the known INT8 extensions'}")
+    yield Finding("note", f"accelerators: {', '.join(machine.accelerators) or 'none'}")
+    if machine.memory_mb is not None:
+        verdict: Verdict = "ok" if machine.memory_mb >= MEMORY_MB else "missing"
+        yield Finding(verdict, f"memory: {machine.memory_mb} MiB (one camera needs {MEMORY_MB})")
+    yield Finding("note", f"disk: {shutil.disk_usage('.').free / 1e6:.0f} MB free here")
 
 
 def _version(package: str) -> str | None:

@@ -58,9 +58,8 @@ class Segmentation:
     logits: Array  # (h, w) float32 at the model's output resolution
     mask: Array  # (H, W) uint8, 0 or 255, at source resolution
     noise: float  # the frame's robust temporal noise sigma in grey levels (0..255)
-    background: (
-        Array  # (h, w) float32 0..1, the slow background that the frame was compared with, at model input resolution
-    )
+    image: Array  # (h, w) float32 0..1, the frame as the model saw it; w, h: its input without letterbox borders
+    background: Array  # (h, w) float32 0..1, what the image was compared with
     quality: Quality
 
 
