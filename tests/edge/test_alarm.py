@@ -1,0 +1,191 @@
+"""The alarm, walked state by state and then at random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.alarm import Alarm, AlarmSettings, Phase, interrupted, step
+from edge.records import Event, Quality, Summary
+from tests.edge.summaries import summary
+
+SETTINGS = AlarmSettings()
+HERE, THERE, SPECK = (100, 100, 40, 30), (250, 20, 40, 30), (100, 100, 6, 6)
+
+
+def play(frames: Iterable[Summary], state: Alarm | None = None, camera: str = "north") -> tuple[Alarm, list[Event]]:
+    state, events = state or Alarm(), []
+    for frame in frames:
+        state, new = step(state, frame, SETTINGS, camera=camera)
+        events += new
+    return state, events
+
+
+def lasting(seconds: float, start: float = 0.0, fps: float = 30.0, **fields: object) -> list[Summary]:
+    first = round(start * fps)
+    return [summary(first + n, fps=fps, **fields) for n in range(round(seconds * fps))]
+
+
+def reach(phase: Phase) -> Alarm:
+    """A state in `phase`, on the way that footage takes."""
+    footage = {
+        Phase.NORMAL: lasting(3, box=None),
+        Phase.PENDING: lasting(2, box=None) + lasting(1, 2),
+        Phase.ACTIVE: lasting(3),
+        Phase.RETURNING: lasting(2) + lasting(1, 2, box=None),
+    }
+    state, _ = play(footage[phase])
+    assert state.phase is phase
+    return state
+
+
+WALK = [
+    # in this phase, after this many further seconds of this, the alarm stands there and said that
+    (Phase.NORMAL, 1.0, None, Phase.NORMAL, []),
+    (Phase.NORMAL, 1.0, HERE, Phase.PENDING, []),
+    (Phase.NORMAL, 1.7, HERE, Phase.ACTIVE, ["start"]),
+    (Phase.NORMAL, 3.0, SPECK, Phase.NORMAL, []),
+    (Phase.PENDING, 0.2, HERE, Phase.PENDING, []),
+    (Phase.PENDING, 0.7, HERE, Phase.ACTIVE, ["start"]),
+    (Phase.PENDING, 0.7, THERE, Phase.PENDING, []),
+    (Phase.PENDING, 1.0, None, Phase.PENDING, []),
+    (Phase.PENDING, 2.0, None, Phase.NORMAL, []),
+    (Phase.PENDING, 2.0, SPECK, Phase.NORMAL, []),
+    (Phase.ACTIVE, 0.3, HERE, Phase.ACTIVE, []),
+    (Phase.ACTIVE, 2.4, HERE, Phase.ACTIVE, ["update", "update"]),
+    (Phase.ACTIVE, 0.1, None, Phase.RETURNING, []),
+    (Phase.ACTIVE, 0.1, SPECK, Phase.RETURNING, []),
+    (Phase.ACTIVE, 0.1, THERE, Phase.RETURNING, []),
+    (Phase.ACTIVE, 5.5, None, Phase.NORMAL, ["update"] * 5 + ["end"]),
+    (Phase.RETURNING, 0.1, HERE, Phase.ACTIVE, []),
+    (Phase.RETURNING, 0.1, THERE, Phase.RETURNING, []),
+    (Phase.RETURNING, 3.0, None, Phase.RETURNING, ["update"] * 3),
+    (Phase.RETURNING, 4.5, None, Phase.NORMAL, ["update"] * 4 + ["end"]),
+    (Phase.RETURNING, 4.5, THERE, Phase.PENDING, ["update"] * 4 + ["end"]),
+]
+
+
+@pytest.mark.parametrize(("phase", "seconds", "box", "then", "said"), WALK)
+def test_every_phase_meets_every_input(phase, seconds, box, then, said):
+    state, events = play(lasting(seconds, start=3.0, box=box), reach(phase))
+    assert state.phase is then
+    assert [event.type for event in events] == said
+
+
+@pytest.mark.parametrize("box", [None, HERE, THERE], ids=["no plume", "plume", "plume elsewhere"])
+@pytest.mark.parametrize("reason", [q for q in Quality if q.value and not q.believable], ids=lambda q: q.names[0])
+@pytest.mark.parametrize("phase", Phase)
+def test_an_unbelievable_minute_changes_nothing(phase, reason, box):
+    before = reach(phase)
+    after, events = play(lasting(60, start=3.0, box=box, quality=reason, fps=10), before)
+    assert events == []
+    assert replace(after, captured=0, quality=Quality.GOOD) == replace(before, captured=0, quality=Quality.GOOD)
+
+
+def test_the_off_delay_does_not_run_while_the_camera_shows_nothing():
+    state, _ = play(lasting(30, start=3.0, box=None, quality=Quality.SHUTTER), reach(Phase.RETURNING))
+    state, events = play(lasting(1, start=33.0, box=None), state)
+    assert state.phase is Phase.RETURNING
+    assert "end" not in [event.type for event in events]
+
+
+def test_the_time_without_a_camera_counts_for_no_delay():
+    state, events = play(lasting(1, start=500.0, box=None), interrupted(reach(Phase.RETURNING)))
+    assert state.phase is Phase.RETURNING
+    assert "end" not in [event.type for event in events]
+
+
+def test_a_clean_leak_is_raised_after_the_on_delay_and_not_before():
+    _, events = play(lasting(3))
+    assert SETTINGS.on_delay_s <= events[0].captured <= SETTINGS.on_delay_s + 0.1
+
+
+@pytest.mark.parametrize("fps", [9, 15, 25, 30, 60])
+def test_the_delays_are_seconds_at_every_frame_rate(fps):
+    _, events = play([*lasting(4, fps=fps), *lasting(8, start=4, fps=fps, box=None)])
+    start, end = events[0], events[-1]
+    assert start.captured == pytest.approx(SETTINGS.on_delay_s, abs=2 / fps)
+    assert end.captured == pytest.approx(4 + SETTINGS.off_delay_s, abs=2 / fps)
+
+
+def test_a_plume_that_flickers_a_little_is_raised_and_one_that_flickers_much_is_not():
+    steady = [summary(n, box=None if n % 5 == 0 else HERE) for n in range(90)]
+    rare = [summary(n, box=HERE if n % 5 < 3 else None) for n in range(300)]
+    assert [event.type for event in play(steady)[1]][:1] == ["start"]
+    assert play(rare)[1] == []
+
+
+@pytest.mark.parametrize("speed", [60, 120, 300])
+def test_a_bird_that_crosses_the_view_is_no_leak(speed):
+    crossing = [summary(n, box=(round(n / 30 * speed), 50, 30, 20)) for n in range(round(290 / speed * 30))]
+    assert play(crossing)[1] == []
+
+
+def test_a_plume_that_grows_and_sways_at_one_place_is_one_leak():
+    swaying = [summary(n, box=(100, 90 + round(10 * math.sin(n / 8)), 20 + n, 30)) for n in range(150)]
+    events = play(swaying)[1]
+    assert [event.type for event in events] == ["start", "update", "update", "update"]
+    assert len({event.event_id for event in events}) == 1
+
+
+def test_the_same_footage_gives_the_same_events_and_another_camera_other_ids():
+    north = play(lasting(3))[1]
+    assert north == play(lasting(3))[1]
+    assert north[0].event_id != play(lasting(3), camera="south")[1][0].event_id
+
+
+def test_the_end_tells_how_long_and_how_large_the_leak_was():
+    large = (90, 90, 80, 60)
+    _, events = play([*lasting(2), *lasting(1, 2, box=large), *lasting(6, 3, box=None)])
+    end = events[-1]
+    assert end.type == "end"
+    assert end.peak_area_px == 80 * 60
+    assert end.area_px == 0
+    assert end.duration_s == pytest.approx(8.0, abs=0.1)
+    assert end.started_utc == summary(0).utc
+
+
+BOXES = st.one_of(st.none(), st.sampled_from([HERE, THERE, SPECK, (90, 90, 80, 60)]))
+QUALITIES = st.sampled_from([Quality.GOOD] * 4 + [Quality.WARMING_UP, Quality.GAIN, Quality.CUT, Quality.FROZEN])
+STRETCHES = st.lists(st.tuples(BOXES, QUALITIES, st.integers(1, 60), st.sampled_from([0.03, 0.1, 0.4])), max_size=30)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(STRETCHES)
+def test_whatever_comes_events_are_in_order_and_one_at_most_is_open(stretches):
+    state, at, index, open_id, sequence = Alarm(), 0.0, 0, None, -1
+    seen: set[str] = set()
+    for box, quality, count, period in stretches:
+        for _ in range(count):
+            at, index = at + period, index + 1
+            state, events = step(state, summary(index, captured=at, box=box, quality=quality), SETTINGS, camera="north")
+            assert len(events) <= 1
+            if not quality.believable:
+                assert events == ()
+            for event in events:
+                if event.type == "start":
+                    assert open_id is None
+                    assert event.event_id not in seen
+                    open_id, sequence = event.event_id, 0
+                    seen.add(open_id)
+                else:
+                    assert event.event_id == open_id
+                    sequence += 1
+                assert event.sequence == sequence
+                assert event.duration_s >= 0
+                if event.type == "end":
+                    open_id = None
+            assert state.phase.alarming == (open_id is not None)
+            assert (state.leak is None) == (state.phase is Phase.NORMAL)
+
+
+@pytest.mark.parametrize("at", [5.0, 0.0, -7.0], ids=["jumped on", "stood still", "jumped back"])
+def test_a_capture_clock_that_jumps_raises_nothing_by_itself(at):
+    state, _ = play(lasting(0.2))
+    _, events = step(state, summary(7, captured=at, quality=Quality.GAP), SETTINGS, camera="north")
+    assert events == ()

@@ -1,0 +1,106 @@
+"""Every mistake in a configuration is named with its line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import Config, load, parse
+from edge.errors import ConfigError
+
+GOOD = """\
+device: box-7
+cameras:
+  - name: north
+    source: rtsp://camera.local/stream
+"""
+
+
+def test_two_keys_are_enough():
+    config = parse(GOOD)
+    assert config.cameras[0].name == "north"
+    assert config.model.name == "student.int8"
+    assert (config.alarm.on_delay_s, config.alarm.off_delay_s) == (1.5, 5.0)
+    assert (config.alarm.min_area_share, config.alarm.persistence) == (0.0005, 0.7)
+    assert not config.mqtt.required_at_start
+
+
+MISTAKES = [
+    ("alarms:\n  on_delay_s: 1\n", "config:5: alarms: unknown key; did you mean 'alarm'?"),
+    ("alarm:\n  on_dely_s: 1\n", "config:6: alarm.on_dely_s: unknown key; did you mean 'on_delay_s'?"),
+    ("mqtt:\n  tls:\n    ca_fil: x\n", "config:7: mqtt.tls.ca_fil: unknown key; did you mean 'ca_file'?"),
+    ("mqtt:\n  password: x\n", "config:6: mqtt.password: unknown key; did you mean 'password_file'?"),
+    ("zebra: 1\n", "config:5: zebra: unknown key; known here: device, cameras"),
+    (
+        "alarm:\n  persistence: 1.5\n",
+        "config:6: alarm.persistence: input should be less than or equal to 1 (got '1.5')",
+    ),
+    ("alarm:\n  on_delay_s: .nan\n", "config:6: alarm.on_delay_s: input should be"),
+    ("model:\n  backend: tpu\n", "config:6: model.backend: input should be 'auto', "),
+    ("model:\n  threads: many\n", "config:6: model.threads: input should be a valid integer"),
+    ("mqtt:\n  protocol: 4\n", "config:6: mqtt.protocol: input should be '5' or '3.1.1'"),
+    ("device: other\n", "config:5: device: this key stands here twice"),
+    ("model: {name: a\n", "config:"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES)
+def test_a_mistake_is_named_with_line_and_key(text, message):
+    with pytest.raises(ConfigError) as error:
+        parse(GOOD + text)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "config:1: expected keys"),
+        ("- 1\n", "config:1: expected keys"),
+        ("device: a\n", "config:1: cameras: this key is required"),
+        ("device: a/b\ncameras: []\n", "config:1: device: string should match pattern"),
+        ("device: a\ncameras: []\n", "config:2: cameras: "),
+        (GOOD + "    fsp: 3\n", "config:5: cameras.0.fsp: unknown key; did you mean 'fps'?"),
+        (GOOD + "    size: big\n", "config:5: cameras.0.size: "),
+        (GOOD + "    name: again\n", "config:5: name: this key stands here twice"),
+        (GOOD + "  - {name: south, source: b}\n", "config:5: cameras.1: one camera per process"),
+        ("device: [\n", "config:2: not YAML"),
+        ("device: a\x07\n", "config:1: not YAML"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_in_one_line(text, message):
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"], ids=["missing", "binary"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    file = tmp_path / "site.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"site\.yaml: cannot read the configuration"):
+        load(file)
+
+
+def test_the_hash_follows_behaviour_not_spelling():
+    same = parse("# a comment\ncameras: [{source: 'rtsp://camera.local/stream', name: north}]\ndevice: box-7\n")
+    assert same.hash == parse(GOOD).hash == parse(GOOD + "alarm: {on_delay_s: 1.5}\n").hash
+    assert same.hash != parse(GOOD + "alarm: {on_delay_s: 1.6}\n").hash
+
+
+def test_the_example_is_valid_and_explains_every_key():
+    example = Path(__file__).parents[2] / "config.example.yaml"
+    text = example.read_text(encoding="utf-8")
+    load(example)
+    missing = [key for key in _keys(Config) if f"{key}:" not in text]
+    assert missing == []
+
+
+def _keys(model: type) -> set[str]:
+    keys: set[str] = set()
+    for name, definition in model.model_json_schema().get("$defs", {}).items():
+        keys |= set(definition.get("properties", {})) if name else set()
+    return keys | set(model.model_fields)

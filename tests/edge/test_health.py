@@ -1,0 +1,53 @@
+"""Figures of the device, and the datagrams that systemd waits for."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb
+from edge.records import Quality
+
+
+def test_speed_and_delay_are_those_of_the_recent_frames():
+    health = CameraHealth()
+    for n in range(2000):
+        health.done(now=n / 25, delay_s=0.010 if n % 10 else 0.030, quality=Quality.GOOD)
+    report = health.report()
+    assert report["frames"] == 2000
+    assert report["fps"] == pytest.approx(25)
+    assert report["latency_p50_ms"] == pytest.approx(10)
+    assert report["latency_p95_ms"] == pytest.approx(30)
+
+
+def test_a_camera_without_frames_has_no_delays():
+    report = CameraHealth().report()
+    assert report["fps"] == 0
+    assert report["latency_p50_ms"] is None
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_hears_that_we_are_ready_alive_and_going(tmp_path, monkeypatch, abstract):
+    address = f"@fgstp-{tmp_path.name}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + address[1:] if abstract else address)
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        heartbeat = Heartbeat()
+        heartbeat.ready()
+        heartbeat.beat()
+        heartbeat.beat()  # too soon for another
+        heartbeat.stopping()
+        assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_a_supervisor_that_went_away_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    Heartbeat().ready()
+
+
+def test_memory_is_plausible_and_the_clock_can_be_asked():
+    assert 10 < rss_mb() < 10_000
+    assert clock_synchronised() in (True, False, None)
