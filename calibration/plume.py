@@ -154,7 +154,8 @@ def simulate(
         return gas
 
     developed = leak.onset < 0
-    before, clip = [], []
+    before: list[Array] = []
+    clip: list[Array] = []
     crossing = min(int(max(shape) / 2.0), 48)
     if developed:
         for step in range(crossing):
@@ -167,8 +168,8 @@ def simulate(
 
     dense = max(float(np.quantile(c[c > 0.02 * c.max()], 0.8)) if c.max() > 0 else 0.0 for c in clip[-2:])
     scale = np.float32(leak.depth / max(dense, 1e-6))
-    step = leak.speed * np.array([np.cos(leak.angle), np.sin(leak.angle)])
-    path = np.arange(frames + earlier)[:, None] * step[None, :]
+    downwind = leak.speed * np.array([[np.cos(leak.angle), np.sin(leak.angle)]])
+    path = np.arange(frames + earlier)[:, None] * downwind
     texture = bank.drifting(rng, size, path, zoom=rng.uniform(0.5, 2.0))
     view = np.array([[1 / cell, 0, margin / cell], [0, 1 / cell, margin / cell]], np.float32)
 

@@ -42,7 +42,8 @@ class Footage:
         ]
         with (data / "aerial_thermal_stills" / "index.csv").open() as rows:
             names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
-        self.stills = [cv2.imread(str(data / "aerial_thermal_stills" / name), cv2.IMREAD_GRAYSCALE) for name in names]
+        stills = [cv2.imread(str(data / "aerial_thermal_stills" / name), cv2.IMREAD_GRAYSCALE) for name in names]
+        self.stills = [still for still in stills if still is not None]
 
     @staticmethod
     def decode(path: Path) -> Array:
@@ -247,7 +248,7 @@ class Camera:
         self.rows = self.noise * float(rng.choice([0.0, 0.0, 0.5]))
         self.pattern = self.noise * rng.uniform(0, 1) * rng.standard_normal(size).astype(np.float32)
         self.shake = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.4]))
-        self.quality = int(rng.choice([0, 0, rng.integers(25, 60), rng.integers(60, 96)]))  # JPEG; 0: lossless
+        self.quality = int(rng.choice([0, 0, int(rng.integers(25, 60)), int(rng.integers(60, 96))]))  # JPEG; 0: lossless
         self.dead_zone = (
             float(rng.choice([0.0, 0.0, 0.4, rng.uniform(0.4, 1.2)])) / 255.0
         )  # skipped blocks of a video codec
@@ -281,7 +282,7 @@ class Camera:
         """(T, H, W) uint8 as they come out of the codec; AGC steps and shutter freezes happen here."""
         rng = self.rng
         if rng.random() < 0.06:
-            step, at = rng.uniform(-0.06, 0.06), rng.integers(1, len(frames))
+            step, at = rng.uniform(-0.06, 0.06), int(rng.integers(1, len(frames)))
             frames = [f + np.float32(step) if t >= at else f for t, f in enumerate(frames)]
         if rng.random() < 0.05:
             at = int(rng.integers(1, len(frames)))
@@ -298,6 +299,6 @@ class Camera:
             image = np.rint(frame * 255.0).clip(0, 255).astype(np.uint8)
             if self.quality:
                 packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-                image = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
+                image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
             shown.append(image)
         return np.stack(shown)

@@ -66,7 +66,7 @@ class Senses(nn.Module):
         return difference - self.quantile(difference, 0.5)
 
     def quantile(self, image: Tensor, share: float) -> Tensor:
-        """A quantile over block means, (N,1,1,1): TopK over some hundred values, where a sort over pixels would cost."""
+        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels."""
         blocks = F.avg_pool2d(image, self.block).flatten(1)
         count = max(1, int(blocks.shape[1] * share))
         return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
@@ -94,7 +94,7 @@ class Residual(nn.Module):
 
 
 class TemporalCorrelation(nn.Module):
-    """Where does this frame's texture lie in the remembered ones, and how has it changed? (FGSTP's CTC, local and causal)"""
+    """Where does this frame's texture lie in the remembered ones, and how has it changed? (FGSTP's CTC, local)"""
 
     def __init__(self, channels: int, key_channels: int, radius: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class TemporalCorrelation(nn.Module):
 
 
 class FinePerception(nn.Module):
-    """Channel groups that pass on what they found to the next group, weighed by a gate over all of them (FGSTP's FSP)."""
+    """Channel groups that pass on what they found to the next one, weighed by a gate over all of them (FGSTP's FSP)."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.p
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import time
 from copy import deepcopy
@@ -15,6 +16,7 @@ from math import cos, pi
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from quantize.dataset import Batch, training_batches, validation_batches
@@ -58,7 +60,8 @@ def unroll(student: Student, batch: Batch, *, autocast: bool) -> tuple[Tensor, T
         keys.append(step["key"])
         background, memory = step["background_next"].detach().float(), step["memory_next"].float()
         steps.append(step)
-    return tuple(torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))  # type: ignore[return-value]
+    full, quarter, eighth = (torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))
+    return full, quarter, eighth
 
 
 def batch_loss(student: Student, batch: Batch, config: TrainConfig, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,111 +97,151 @@ def average(ema: Student, student: Student, rate: float) -> None:
                 mean.copy_(value)
 
 
+def share_gradients(student: Student) -> None:
+    """Average the gradients over all processes of a torchrun, one message a step: the student is small, and it runs
+    many times before each backward pass, which is what a DDP wrapper's hooks are not made for."""
+    if dist.is_initialized():
+        gradients = [p.grad for p in student.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        for gradient, mean in zip(
+            gradients, (flat / dist.get_world_size()).split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def any_done(done: bool) -> bool:
+    """Whether the first process says that the time is up; all must stop at the same step."""
+    if not dist.is_initialized():
+        return done
+    flag = torch.tensor(float(done))
+    dist.broadcast(flag, 0)
+    return bool(flag)
+
+
 def commit() -> str:
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return head.stdout.strip() or "unknown"
 
 
+@dataclass
+class Run:
+    """Everything that a checkpoint holds."""
+
+    config: TrainConfig
+    minutes: float  # planned
+    data: str
+    student: Student
+    ema: Student
+    optimiser: torch.optim.Optimizer
+    steps: int = 0
+    spent: float = 0.0  # minutes
+    score: float = 0.0  # validation IoU of the averaged weights
+    history: tuple[dict[str, object], ...] = ()  # earlier runs on the same weights
+
+    def save(self, path: Path) -> None:
+        this = {**asdict(self.config), "minutes": self.minutes, "steps": self.steps, "commit": commit()}
+        checkpoint = {
+            "student": self.student.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+            "spent": self.spent,
+            "minutes": self.minutes,
+            "provenance": {"data": self.data, "runs": [*self.history, this], "validation_iou": round(self.score, 4)},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+
+    def load(self, path: Path, device: str) -> None:
+        """Go on from `path`: with the rest of a run that was cut short, else with a new run on its weights."""
+        saved = torch.load(path, map_location=device, weights_only=True)
+        self.student.load_state_dict(saved["student"])
+        self.ema.load_state_dict(saved["ema"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.steps, self.history = saved["steps"], tuple(saved["provenance"]["runs"])
+        if saved["spent"] < saved["minutes"]:
+            self.spent, self.minutes, self.history = saved["spent"], saved["minutes"], self.history[:-1]
+
+    def rate(self) -> float:
+        """Cosine over the planned minutes, after a short warm-up of fresh weights."""
+        warm = 1.0 if self.history else min(1.0, (self.steps + 1) / 200)
+        return self.config.rate * warm * max(0.01, 0.5 * (1 + cos(pi * self.spent / self.minutes)))
+
+    def step(self, batch: Batch) -> tuple[float, int, int]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        self.student.train()
+        loss, both, union = batch_loss(self.student, batch, self.config, autocast=True)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        share_gradients(self.student)
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 2.0)
+        self.optimiser.step()
+        self.steps += 1
+        average(self.ema, self.student, min(self.config.ema, (self.steps + 1) / (self.steps + 20)))
+        return loss.item(), int(both), int(union)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=None, help="footage to render over; procedural scenes alone without it"
-    )
+    parser.add_argument("--data", type=Path, default=None, help="footage to render over; else procedural scenes alone")
     parser.add_argument("--out", type=Path, default=Path("runs/student.pt"))
-    parser.add_argument(
-        "--minutes", type=float, default=60.0, help="length of this run; the learning rate falls to 0 over it"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="start from the weights in --out; a run cut short goes on"
-    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
+    parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
-    parser.add_argument("--rate", type=float, default=TrainConfig.rate)
-    parser.add_argument("--frames", type=int, default=TrainConfig.frames)
-    parser.add_argument("--size", type=int, default=TrainConfig.size)
-    parser.add_argument("--batch", type=int, default=TrainConfig.batch)
-    parser.add_argument("--seed", type=int, default=TrainConfig.seed)
+    for name in ("seed", "batch", "frames", "size", "rate"):
+        default = getattr(TrainConfig, name)
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser.parse_args()
+
+
+def start(options: argparse.Namespace) -> Run:
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    config = TrainConfig(
+        seed=options.seed, batch=options.batch, frames=options.frames, size=options.size, rate=options.rate
+    )
+    student = Student().to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=config.rate, weight_decay=config.decay)
+    data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
+    run = Run(config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), optimiser)
+    if options.resume:
+        run.load(options.out, device)
+    return run
 
 
 def main() -> None:
     options = parse()
-    config = TrainConfig(
-        seed=options.seed, batch=options.batch, frames=options.frames, size=options.size, rate=options.rate
-    )
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    torch.manual_seed(config.seed)
-    student = Student().to(device)
-    ema = deepcopy(student).eval()
-    optimiser = torch.optim.AdamW(student.parameters(), lr=config.rate, weight_decay=config.decay)
-    history: list[dict[str, object]] = []
-    steps, spent = 0, 0.0
-    if options.resume:
-        saved = torch.load(options.out, map_location=device, weights_only=True)
-        student.load_state_dict(saved["student"])
-        ema.load_state_dict(saved["ema"])
-        optimiser.load_state_dict(saved["optimiser"])
-        steps, history = saved["steps"], saved["provenance"]["runs"]
-        if saved["spent"] < saved["minutes"]:  # it was cut short: go on where it stopped
-            spent, options.minutes = saved["spent"], saved["minutes"]
-            history = history[:-1]
-    batches = training_batches(
-        options.data,
-        seed=config.seed + steps,
-        batch=config.batch,
-        size=config.size,
-        frames=config.frames,
-        workers=options.workers,
-    )
-    held_out = validation_batches(options.data, size=config.size, frames=config.frames)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-
-    def save() -> None:
-        run = {**asdict(config), "minutes": options.minutes, "steps": steps, "commit": commit()}
-        data = (
-            "rendered plumes over thermal_background and aerial_thermal_stills, split train"
-            if options.data
-            else "procedural"
-        )
-        checkpoint = {
-            "student": student.state_dict(),
-            "ema": ema.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "steps": steps,
-            "spent": spent,
-            "minutes": options.minutes,
-            "provenance": {"data": data, "runs": [*history, run], "validation_iou": round(score, 4)},
-        }
-        partial = options.out.with_suffix(".part")
-        torch.save(checkpoint, partial)
-        partial.replace(options.out)
-
-    score = 0.0
+    run = start(options)
+    config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
+    stream = {"size": config.size, "frames": config.frames, "batch": config.batch}
+    seed = config.seed + run.steps + 104_729 * rank
+    batches = training_batches(options.data, seed=seed, workers=options.workers, **stream)
+    held_out = validation_batches(options.data, **stream) if rank == 0 else []
     begun = last = time.monotonic()
-    already = spent
-    loss_mean, both, union = 0.0, 0.0, 1.0
-    while spent < options.minutes:
-        progress = spent / options.minutes
-        warm = min(1.0, (steps + 1) / 200) if not history else 1.0
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * warm * max(0.01, 0.5 * (1 + cos(pi * progress)))
-        student.train()
-        loss, i, u = batch_loss(student, next(batches), config, autocast=True)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 2.0)
-        optimiser.step()
-        steps += 1
-        average(ema, student, min(config.ema, (steps + 1) / (steps + 20)))
-        loss_mean = 0.98 * loss_mean + 0.02 * loss.item() if loss_mean else loss.item()
-        both, union = 0.98 * both + 0.02 * float(i), 0.98 * union + 0.02 * float(u)
-        spent = already + (time.monotonic() - begun) / 60
-        if time.monotonic() - last > 150 or spent >= options.minutes:
+    already = run.spent
+    smooth: list[float] = []
+    while not any_done(run.spent >= run.minutes):
+        seen = run.step(next(batches))
+        smooth = [0.98 * old + 0.02 * new for old, new in zip(smooth, seen, strict=True)] if smooth else list(seen)
+        run.spent = already + (time.monotonic() - begun) / 60
+        if rank == 0 and (time.monotonic() - last > 150 or run.spent >= run.minutes):
             last = time.monotonic()
-            score = validate(ema, held_out, config, autocast=True)
-            save()
+            run.score = validate(run.ema, held_out, config, autocast=True)
+            run.save(options.out)
+            loss, both, union = smooth
             print(
-                f"{spent:6.1f} min  step {steps:6d}  loss {loss_mean:.3f}  IoU {both / union:.3f}  validation IoU {score:.3f}",
+                f"{run.spent:6.1f} min  step {run.steps:6d}  loss {loss:.3f}  "
+                f"IoU {both / max(union, 1):.3f}  validation IoU {run.score:.3f}",
                 flush=True,
             )
 

@@ -1,0 +1,122 @@
+"""Static INT8: one QDQ file that ONNX Runtime, OpenVINO and TensorRT all take.
+
+    python -m quantize.int8 edge/models/student.fp32.onnx --out edge/models/student.int8.onnx --data ../shared/data
+
+Symmetric signed weights and activations, zero point 0, weights per channel and in 7 bits: without VNNI an 8-bit weight
+saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the correlation, the keys and
+everything that is remembered stay in float.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+import edge.backend
+from calibration.render import Renderer
+from calibration.scene import Footage
+from edge.contract import ModelSpec
+from edge.contract import load as load_spec
+from edge.records import Array
+from edge.ring import Ring
+from quantize.export import agreement, roll_out, write_spec
+
+# graph names of what stays in float: where a small error moves a mask edge or is remembered for a year
+FLOAT_PARTS = ("correlate/to_key", "remember", "gate", "side4", "boundary", "enter2/")
+
+
+class RolledStates(CalibrationDataReader):
+    """Calibration inputs as the device sees them: the FP32 model rolled over clips by the runtime's own ring."""
+
+    def __init__(self, spec: ModelSpec, path: Path, clips: list[Array], fps: float) -> None:
+        self.steps = self.roll(spec, path, clips, fps)
+
+    @staticmethod
+    def roll(spec: ModelSpec, path: Path, clips: list[Array], fps: float) -> Iterator[dict[str, Array]]:
+        backend = edge.backend.open(path, "onnxruntime")
+        ring = Ring(spec)
+        for clip in clips:
+            ring.reset()
+            for i, image in enumerate(clip):
+                frame = (image[None, None] / 255.0).astype(np.float32)
+                clock = np.array([[1.0 / fps if i else 0.0, i / fps]], np.float32)
+                inputs = {"frame": frame, "clock": clock, **ring.read(i / fps, frame)}
+                if i % 4 == 3:
+                    yield {name: np.array(value) for name, value in inputs.items()}
+                ring.write(i / fps, frame, backend.run(inputs))
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self.steps, None)
+
+
+def calibration_clips(spec: ModelSpec, data: Path | None, count: int, frames: int = 32, seed: int = 11) -> list[Array]:
+    """Rendered clips at the model's input size, (T, H, W) uint8."""
+    width, height = spec.size
+    footage = Footage(data, "train", per_scene=1) if data else None
+    renderer = Renderer(seed, footage, (height, width), frames)
+    return [renderer.clip().frames for _ in range(count)]
+
+
+def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> ModelSpec:
+    """Write the INT8 form of `source` (an FP32 file with its ModelSpec) to `out`, with a ModelSpec of its own."""
+    spec, onnx_path = load_spec(source)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs a warning a tensor
+        quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
+        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+        chosen = [name for name in convolutions if not any(part in name for part in FLOAT_PARTS)]
+        quantize_static(
+            str(prepared),
+            str(out),
+            RolledStates(spec, onnx_path, clips, fps),
+            quant_format=QuantFormat.QDQ,
+            nodes_to_quantize=chosen,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "CalibMovingAverage": True},
+        )
+    provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
+    return write_spec(out, precision="int8", threshold=spec.threshold, provenance=provenance)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="FP32 ONNX file with its ModelSpec beside it")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=None)
+    parser.add_argument("--clips", type=int, default=24)
+    options = parser.parse_args()
+    spec, _ = load_spec(options.source)
+    clips = calibration_clips(spec, options.data, options.clips)
+    made = quantise(options.source, options.out, clips)
+    held_out = calibration_clips(spec, options.data, 6, seed=12)
+    masks = [
+        [roll_out(edge.backend.open(path, "onnxruntime"), each, clip / np.float32(255), 15.0) for clip in held_out]
+        for each, path in (load_spec(options.source), load_spec(options.out))
+    ]
+    iou = agreement(np.concatenate(masks[0]), np.concatenate(masks[1]))
+    print(json.dumps({"out": str(options.out), "kB": options.out.stat().st_size // 1000, "iou_to_fp32": round(iou, 4)}))
+    print(f"{made.name}: sha256 {made.sha256[:12]}")
+
+
+if __name__ == "__main__":
+    main()
