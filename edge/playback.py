@@ -6,9 +6,6 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-
-import numpy as np
 
 from edge import capture
 from edge.config import CameraSettings
@@ -19,7 +16,7 @@ PINGPONG_BYTES = 1 << 30  # a clip played backwards is held in memory whole
 
 
 class Playback:
-    """One pass over a camera; iterate it once. Frames are white-hot whatever the camera's polarity."""
+    """One pass over a camera; iterate it once."""
 
     def __init__(self, camera: CameraSettings, stop: threading.Event) -> None:
         self._camera, self._stop = camera, stop
@@ -33,7 +30,7 @@ class Playback:
             if self._stop.is_set():
                 return
             self.handed = time.monotonic()
-            yield replace(frame, image=np.invert(frame.image)) if self._camera.polarity == "black_hot" else frame
+            yield frame
 
     def _live(self) -> Iterator[Frame]:
         with self._open() as source:

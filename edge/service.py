@@ -35,9 +35,10 @@ class Service:
     def __init__(self, config: Config, stop: threading.Event) -> None:
         self._config, self._stop = config, stop
         self._camera = config.cameras[0]
-        self._segmenter = open_segmenter(config.model.name, config.model.backend, config.model.threads)
+        model = config.model
+        self._segmenter = open_segmenter(model.name, model.backend, model.threads, polarity=self._camera.polarity)
         if config.self_test:
-            selftest.check(config.model.name, self._segmenter.backend.name)
+            selftest.check(model.name, self._segmenter.backend.name)
         spec = self._segmenter.spec
         self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
         self._publisher = Publisher(config.mqtt, config.device, will=self._status("offline", "connection_lost", None))
