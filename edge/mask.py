@@ -1,0 +1,46 @@
+"""Logits -> mask at source resolution."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from edge.records import Array
+
+REFERENCE_PX = 320 * 240  # the resolution that ModelSpec.min_component_px is given at
+
+
+def logit(probability: float) -> float:
+    """Where a probability lies before the sigmoid, so that the threshold costs no exp per pixel."""
+    return math.log(probability / (1.0 - probability))
+
+
+def from_logits(logits: Array, size: tuple[int, int], threshold: float, min_component_px: int) -> Array:
+    """Mask (H, W) uint8, 0 or 255, of `size` (width, height) from logits (h, w) that show the whole source.
+
+    The logits are interpolated, not the mask, so edges are as fine as the source. Components (8-connected) smaller than
+    `min_component_px`, given at 320x240, are dropped.
+    """
+    width, height = size
+    bar = logit(threshold)
+    if float(logits.max()) <= bar:
+        return np.zeros((height, width), np.uint8)
+    fine = logits if logits.shape == (height, width) else cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
+    mask = cv2.compare(fine, bar, cv2.CMP_GT)
+    return without_specks(mask, min_component_px * width * height / REFERENCE_PX)
+
+
+def without_specks(mask: Array, smallest: float) -> Array:
+    """The mask without the components of less than `smallest` px; changed in place."""
+    x, y, width, height = cv2.boundingRect(mask)
+    if not width:
+        return mask
+    part = mask[y : y + height, x : x + width]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] < smallest
+    small[0] = False  # the background
+    if small.any():
+        part[small[labels]] = 0
+    return mask

@@ -1,0 +1,135 @@
+"""What one picture and those just before it say about the camera: is there a scene, the same scene, at the same gain?
+
+All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisecond. Levels are on the 0..1 scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.motion import shift
+from edge.records import Array, Quality
+
+WIDTH, HEIGHT = 80, 60
+LEVEL = 1 / 255  # one grey level
+
+FLAT = 0.7 * LEVEL  # standard deviation below which a picture shows no scene
+BLACK, WHITE = 8 * LEVEL, 247 * LEVEL  # means of a flat picture beyond which it is dark or saturated
+FROZEN_S = 1.0  # identical pictures for longer: the camera hangs; shorter runs come from codecs and frame-rate changes
+HELD_S = 0.25  # identical pictures for this long, then a jump: a shutter event behind a held picture
+
+STEP = 2 * LEVEL  # mean change from one frame to the next below which nothing happened to the whole view
+LIKENESS = 0.9  # correlation of two pictures of one scene, whatever the gain
+AFFINE = 0.35  # a gain step leaves at most this share of the change unexplained
+CUT_SHARE, CUT_LEVEL = 0.5, 8 * LEVEL  # in a cut at least this share of the view changes by this much
+
+CHECK_S = 0.25  # between two looks at motion
+MOVING_PX_S = 7.5 / 320  # widths a second: half a pixel a frame at 320 px and 15 fps, a pixel within the shortest lag
+RESPONSE, EXPLAINED = 0.15, 0.2  # what the correlation peak, and undoing the shift, must show
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Flags of one frame; `gain` is set with Quality.GAIN: this picture is gain[0] x the one before + gain[1]."""
+
+    quality: Quality
+    gain: tuple[float, float] = (1.0, 0.0)
+
+
+class Watch:
+    """Looks at every frame of one camera in turn."""
+
+    def __init__(self) -> None:
+        self._contrast = 0.0  # standard deviation of the last scene; outlives a reset, a shutter may last
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the view: the next picture is compared with nothing."""
+        self._image: Array | None = None  # the previous frame as it came
+        self._small: Array | None = None  # and reduced; of the last frame that showed a scene
+        self._same_since = 0.0
+        self._anchor: tuple[float, Array] | None = None  # what motion is measured against
+        self._moved: tuple[bool, ...] = ()  # the last three looks
+
+    def step(self, image: Array, plane: Array, captured: float) -> Verdict:
+        """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model."""
+        small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        held = self._held(image, captured)
+        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
+        if deviation < FLAT and not BLACK <= mean <= WHITE:
+            return Verdict(Quality.DARK)
+        if deviation < FLAT and self._contrast > 4 * FLAT:
+            return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
+        self._contrast = deviation
+        before, self._small = self._small, small
+        verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
+        if verdict.quality:
+            self._anchor, self._moved = None, ()
+            if held >= HELD_S:
+                verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
+        frozen = Quality.FROZEN if captured - self._same_since > FROZEN_S else Quality.GOOD
+        return Verdict(verdict.quality | frozen | self._motion(small, captured), verdict.gain)
+
+    def rescale(self, gain: float, offset: float) -> None:
+        """The pictures to come are gain x + offset of those before: a new mapping of 16-bit values."""
+        if self._small is not None:
+            self._small = gain * self._small + offset
+        self._anchor = None
+
+    def _held(self, image: Array, captured: float) -> float:
+        """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""
+        before, self._image = self._image, image
+        if before is not None and np.array_equal(before, image):
+            return 0.0
+        held = captured - self._same_since if before is not None else 0.0
+        self._same_since = captured
+        return held
+
+    def _motion(self, small: Array, captured: float) -> Quality:
+        """MOVING when two of the last three looks saw the view shift."""
+        if self._anchor is None:
+            self._anchor = captured, small
+        elif (elapsed := captured - self._anchor[0]) >= CHECK_S:
+            found = shift(self._anchor[1], small)
+            fast = np.hypot(found.dx, found.dy) / WIDTH > MOVING_PX_S * elapsed
+            self._moved = (*self._moved[-2:], bool(fast and found.response > RESPONSE and found.explained > EXPLAINED))
+            self._anchor = captured, small
+        return Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
+
+
+def compare(before: Array, after: Array) -> Verdict:
+    """Did the whole view change at once, and was it the camera's gain or another view?"""
+    change = cv2.absdiff(before, after)
+    mean_change = float(cv2.mean(change)[0])
+    if mean_change < STEP:
+        return Verdict(Quality.GOOD)
+    if likeness(before, after) < LIKENESS:
+        return Verdict(Quality.CUT if float((change > CUT_LEVEL).mean()) > CUT_SHARE else Quality.GOOD)
+    gain, offset = affine(before, after)
+    if float(np.abs(after - (gain * before + offset)).mean()) < AFFINE * mean_change:
+        return Verdict(Quality.GAIN, (gain, offset))
+    return Verdict(Quality.GOOD)
+
+
+def likeness(before: Array, after: Array) -> float:
+    """Pearson correlation of two pictures, -1..1; 0 where one of them is flat."""
+    x, y = before - before.mean(), after - after.mean()
+    spread = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / spread if spread > 0 else 0.0
+
+
+def affine(before: Array, after: Array) -> tuple[float, float]:
+    """Gain and offset that turn one picture into the other, by least squares, refitted without the worst tenth."""
+    x, y = before.ravel(), after.ravel()
+    for _ in range(2):
+        mean_x, mean_y = float(x.mean()), float(y.mean())
+        spread = float(((x - mean_x) ** 2).mean())
+        gain = float(((x - mean_x) * (y - mean_y)).mean()) / spread if spread > 0 else 1.0
+        offset = mean_y - gain * mean_x
+        error = np.abs(y - gain * x - offset)
+        keep = error <= np.quantile(error, 0.9)
+        x, y = x[keep], y[keep]
+    return gain, offset

@@ -1,0 +1,148 @@
+"""One camera under one model: frame in, mask out. Owns everything that is remembered from frame to frame.
+
+Frame ─▶ preprocess ─▶ quality ─▶ ring.read ─▶ backend ─▶ ring.write ─▶ mask
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+import edge.backend
+from edge import contract, mask
+from edge.backend import Backend
+from edge.contract import ModelSpec
+from edge.preprocess import Preprocessor, Range
+from edge.quality import Watch
+from edge.records import Array, Frame, Quality, Segmentation
+from edge.ring import Ring
+
+GAP_S = 1.0  # time without frames after which what is remembered is of another day
+GAP_LAGS = 2.5  # or this many times the longest lag, where that is less
+NO_SCENE = Quality.SHUTTER | Quality.DARK
+
+
+class Segmenter:
+    """`step` every frame of one camera, in the order of their capture."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        backend: Backend,
+        *,
+        polarity: Literal["white_hot", "black_hot"] = "white_hot",
+        fixed_range: Range | None = None,
+    ) -> None:
+        self.spec = spec
+        self.backend = backend
+        self._preprocessor = Preprocessor(spec, polarity=polarity, fixed_range=fixed_range)
+        self._watch = Watch()
+        self._ring = Ring(spec)
+        self._clock: Array = np.zeros(spec.inputs["clock"].shape, np.float32)
+        self._gap = min(GAP_S, GAP_LAGS * spec.longest_lag)
+        self._background = background_state(spec)
+        self._started = 0.0  # capture time of the first step since the reset
+        self._noise = 0.0  # of the last step, grey levels
+
+    def reset(self) -> None:
+        """Forget the past: the next frame is the first one."""
+        self._ring.reset()
+        self._watch = Watch()
+
+    def step(self, frame: Frame) -> Segmentation:
+        """The mask of one frame, and how far it is to be believed."""
+        inputs = self._preprocessor.step(frame.image)
+        picture = self._preprocessor.geometry.crop(inputs[0, 0])
+        quality = self._look(frame, picture)
+        if quality & NO_SCENE and not quality & (Quality.GAIN | Quality.CUT):
+            return self._blank(frame, picture, quality)
+        outputs, background = self._infer(frame.captured, inputs)
+        if frame.captured - self._started < self.spec.longest_lag - 1e-3:
+            quality |= Quality.WARMING_UP
+        geometry = self._preprocessor.geometry
+        logits = geometry.crop(outputs["logits"][0, 0]).copy()
+        self._noise = 255.0 * float(outputs["noise"][0])
+        return Segmentation(
+            frame=frame,
+            logits=logits,
+            mask=mask.from_logits(logits, geometry.source, self.spec.threshold, self.spec.min_component_px),
+            noise=self._noise,
+            image=picture.copy(),
+            background=geometry.crop(background).copy(),
+            quality=quality,
+        )
+
+    def _look(self, frame: Frame, picture: Array) -> Quality:
+        """What is wrong with this frame; forgets or rescales what must not be compared with it."""
+        quality = Quality.GOOD
+        last = self._ring.last
+        if last is not None and not 0 <= frame.captured - last <= self._gap:
+            quality |= Quality.GAP
+            self._ring.reset()
+            self._watch.reset()
+        if (mapping := self._preprocessor.remapped) is not None:
+            quality |= Quality.GAIN
+            self._ring.rescale(*mapping)
+            self._watch.rescale(*mapping)
+        verdict = self._watch.step(frame.image, picture, frame.captured)
+        if verdict.quality & Quality.CUT:
+            self._ring.reset()
+        if verdict.quality & Quality.GAIN:
+            self._ring.rescale(*verdict.gain)
+        return quality | verdict.quality
+
+    def _infer(self, captured: float, inputs: Array) -> tuple[dict[str, Array], Array]:
+        """Run the model on (1, 1, H, W); its outputs, and the background (H, W) that it compared the frame with."""
+        last = self._ring.last
+        if last is None:
+            self._started = last = captured
+        self._clock[0] = captured - last, captured - self._started
+        states = self._ring.read(captured, inputs)
+        background = states[self._background] if self._background else inputs
+        before = background[0, 0].copy()  # the ring is about to overwrite it
+        outputs = self.backend.run({"frame": inputs, "clock": self._clock, **states})
+        self._ring.write(captured, inputs, outputs)
+        return outputs, before
+
+    def _blank(self, frame: Frame, picture: Array, quality: Quality) -> Segmentation:
+        """For a frame without a scene: nothing is computed and nothing remembered, the past waits for the scene."""
+        height, width = frame.image.shape[:2]
+        shape = self._preprocessor.geometry.crop(np.empty(self.spec.outputs["logits"].shape[2:])).shape
+        return Segmentation(
+            frame=frame,
+            logits=np.full(shape, mask.logit(1e-6), np.float32),
+            mask=np.zeros((height, width), np.uint8),
+            noise=self._noise,
+            image=picture.copy(),
+            background=picture.copy(),
+            quality=quality,
+        )
+
+
+def background_state(spec: ModelSpec) -> str | None:
+    """The state that is a picture carried from step to step: the slow background; None in a model without one."""
+    shape = spec.inputs["frame"].shape
+    names = [
+        name
+        for name, state in spec.states.items()
+        if state.lag_s == 0
+        and state.missing == "frame"
+        and state.source != "frame"
+        and spec.inputs[name].shape == shape
+    ]
+    return names[0] if names else None
+
+
+def open_segmenter(
+    model: str = "student.int8",
+    backend: str = "auto",
+    threads: int = 1,
+    *,
+    polarity: Literal["white_hot", "black_hot"] = "white_hot",
+    fixed_range: Range | None = None,
+) -> Segmenter:
+    """Load a shipped model, or an ONNX file with its ModelSpec beside it. Raises ModelError or ConfigError."""
+    spec, path = contract.load(model)
+    running = edge.backend.open(path, backend, threads, spec)
+    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range)

@@ -1,0 +1,131 @@
+"""Mask -> Summary: one frame's plume in numbers. Nearly free while there is no plume."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge.plume import Drift, Origin, reduce
+from edge.records import Array, Point, Quality, Segmentation, Summary
+
+CONTOUR_POINTS = 32
+NOISE_FLOOR = 0.5  # grey levels: less than the rounding to 8 bits makes, so that clean footage has no endless contrast
+FORGET_S = 5.0  # after this long without gas the next plume is another one
+NEW_VIEW = Quality.CUT | Quality.GAP
+
+
+class Summariser:
+    """`step` every segmentation of one camera, in order; remembers the plume's drift and origin."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the plume."""
+        self._drift, self._origin = Drift(), Origin()
+        self._seen: float | None = None  # when there was gas last
+
+    def step(self, segmentation: Segmentation) -> Summary:
+        """Measure one mask."""
+        frame, mask, quality = segmentation.frame, segmentation.mask, segmentation.quality
+        height, width = mask.shape
+        if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
+            self.reset()
+        box = cv2.boundingRect(mask)
+        if not box[2]:
+            return Summary(
+                index=frame.index,
+                captured=frame.captured,
+                utc=frame.utc,
+                width=width,
+                height=height,
+                area_px=0,
+                area_share=0.0,
+                box=None,
+                contour=(),
+                centroid=None,
+                drift=None,
+                origin=None,
+                cnr=0.0,
+                confidence=0.0,
+                noise=segmentation.noise,
+                quality=quality,
+            )
+        self._seen = frame.captured
+        x, y, w, h = box
+        part = mask[y : y + h, x : x + w]
+        area = cv2.countNonZero(part)
+        drift, origin = self._follow(segmentation)
+        return Summary(
+            index=frame.index,
+            captured=frame.captured,
+            utc=frame.utc,
+            width=width,
+            height=height,
+            area_px=area,
+            area_share=area / (width * height),
+            box=(x, y, w, h),
+            contour=contour(part, (x, y)),
+            centroid=centroid(part, (x, y)),
+            drift=drift,
+            origin=origin,
+            cnr=contrast_to_noise(segmentation),
+            confidence=confidence(segmentation.logits, mask),
+            noise=segmentation.noise,
+            quality=quality,
+        )
+
+    def _follow(self, segmentation: Segmentation) -> tuple[Point | None, Point | None]:
+        """Drift (px/s) and origin (px) of the plume so far."""
+        gas = reduce(segmentation.mask) / np.float32(255)
+        contrast = reduce(segmentation.image - segmentation.background)
+        captured = segmentation.frame.captured
+        height, width = segmentation.mask.shape
+        across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
+        if contrast.shape != gas.shape:
+            contrast = cv2.resize(contrast, gas.shape[::-1], interpolation=cv2.INTER_AREA)
+        velocity = self._drift.step(captured, contrast, gas)
+        origin = self._origin.step(captured, gas, velocity)
+        drift = None if velocity is None else (float(velocity[0]) * across, float(velocity[1]) * down)
+        return drift, None if origin is None else (origin[0] * across, origin[1] * down)
+
+
+def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Outline of the largest component of a mask that lies at (x, y), coarsened to at most CONTOUR_POINTS points."""
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=at)
+    outline = max(outlines, key=cv2.contourArea)
+    tolerance = 1.0  # px
+    while len(outline) > CONTOUR_POINTS:
+        outline = cv2.approxPolyDP(outline, tolerance, closed=True)
+        tolerance *= 1.5
+    return tuple((int(x), int(y)) for x, y in outline[:, 0])
+
+
+def centroid(part: Array, at: tuple[int, int]) -> Point:
+    """Mean position of the mask's pixels."""
+    moments = cv2.moments(part, binaryImage=True)
+    return at[0] + moments["m10"] / moments["m00"], at[1] + moments["m01"] / moments["m00"]
+
+
+def contrast_to_noise(segmentation: Segmentation) -> float:
+    """|mean of image - background| inside the mask over the temporal noise of one pixel, at least NOISE_FLOOR."""
+    image, background = segmentation.image, segmentation.background
+    inside = resampled(segmentation.mask, image.shape)
+    contrast = 255.0 * abs(cv2.mean(image, inside)[0] - cv2.mean(background, inside)[0])
+    return contrast / max(segmentation.noise, NOISE_FLOOR)
+
+
+def confidence(logits: Array, mask: Array) -> float:
+    """Mean probability of gas inside the mask."""
+    inside = logits[resampled(mask, logits.shape) > 0]
+    if not len(inside):  # a mask of few pixels, between those of the logits
+        inside = logits.max(keepdims=True)
+    return float(np.mean(1.0 / (1.0 + np.exp(-inside))))
+
+
+def resampled(mask: Array, shape: tuple[int, ...]) -> Array:
+    """The mask at the resolution of another picture of the same view."""
+    if mask.shape == shape:
+        return mask
+    coarse: Array = cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+    return coarse
