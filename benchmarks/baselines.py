@@ -41,6 +41,7 @@ def segmentation(frame: Frame, image: Array, mask: Array, background: Array, war
         logits=np.where(mask, np.float32(SURE), np.float32(-SURE)),
         mask=mask.astype(np.uint8) * 255,
         noise=float(1.4826 * np.median(difference)),
+        image=image.astype(np.float32) / 255,
         background=background.astype(np.float32) / 255,
         quality=Quality.WARMING_UP if warming_up else Quality.GOOD,
     )

@@ -159,7 +159,7 @@ def boundary_iou(mask: Array, truth: Array, width: float = 0.02) -> float:
     steps = max(round(width * math.hypot(*mask.shape)), 1)
     a, b = _inner_band(mask, steps), _inner_band(truth, steps)
     union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    return float(np.count_nonzero(a & b) / union) if union else 1.0
 
 
 def boundary_f(mask: Array, truth: Array, tolerance: float = 0.008) -> float:
@@ -174,7 +174,7 @@ def boundary_f(mask: Array, truth: Array, tolerance: float = 0.008) -> float:
     disc = _disc(math.ceil(tolerance * math.hypot(*mask.shape)))
     precision = np.count_nonzero(ours & _dilate(theirs, disc)) / np.count_nonzero(ours)
     recall = np.count_nonzero(theirs & _dilate(ours, disc)) / np.count_nonzero(theirs)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
 def _inner_band(mask: Array, steps: int) -> Array:

@@ -1,0 +1,152 @@
+"""One clip through one method: production pipeline, shipped alarm settings, scored by whatever is known of the clip.
+
+Everything here can be sent to another process; `run_all` does that.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.baselines import BASELINES, Baseline
+from calibration.clips import Box, Clip
+from calibration.metrics import BoundaryScore, BoxScore, MaskScore, share
+from edge import alarm, contract
+from edge.alarm import Alarm, AlarmSettings
+from edge.pipeline import process
+from edge.segmenter import Segmenter, open_segmenter
+from edge.summary import Summariser
+
+LIT_PX = 30  # a gas-free frame whose mask has this many pixels is lit
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What makes masks: a baseline, or a model on one backend."""
+
+    name: str  # of a baseline, of a shipped model, or the path of an ONNX file
+    backend: str = ""  # "" for a baseline
+
+    def open(self) -> Segmenter | Baseline:
+        """A segmenter that remembers nothing yet. Raises ModelError, ConfigError."""
+        return open_segmenter(self.name, self.backend, 1) if self.backend else BASELINES[self.name]()
+
+    def describe(self) -> dict[str, Any]:
+        """What a result file says of it."""
+        if not self.backend:
+            return {"method": self.name}
+        spec, _ = contract.load(self.name)
+        return {
+            "method": spec.name,
+            "backend": self.backend,
+            "precision": spec.precision,
+            "sha256": spec.sha256,
+            "threshold": spec.threshold,
+            "weights": spec.provenance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One alarm."""
+
+    frame: int  # when it was raised
+    since: int  # when the plume was first seen
+    area_px: int
+
+
+@dataclass(slots=True)
+class Result:
+    """What one method did on one clip; the scores that its truth allows are filled."""
+
+    method: Method
+    clip: str
+    frames: int = 0
+    lit: int = 0  # frames whose mask has LIT_PX or more
+    mask: MaskScore = field(default_factory=MaskScore)
+    boundary: BoundaryScore = field(default_factory=BoundaryScore)
+    boxes: BoxScore = field(default_factory=BoxScore)
+    alarms: list[Started] = field(default_factory=list)
+
+    @property
+    def lit_share(self) -> float:
+        """Share of all frames whose mask has LIT_PX or more."""
+        return share(self.lit, self.frames)
+
+
+def evaluate(clip: Clip, method: Method, limit: int | None = None) -> Result:
+    """Run a clip, or its first `limit` frames. Raises SourceError, ModelError."""
+    cv2.setNumThreads(1)  # one clip, one core
+    segmenter = _opened(method)
+    segmenter.reset()
+    result = Result(method, clip.name)
+    state, settings = Alarm(), AlarmSettings()
+    for step in process(islice(clip.frames(), limit), segmenter, Summariser()):
+        state, events = alarm.step(state, step.summary, settings, camera=clip.name)
+        for event in events:
+            if event.type == "start":
+                since = event.frame_index if state.leak is None else state.leak.started_index
+                result.alarms.append(Started(event.frame_index, since, event.area_px))
+        mask = step.segmentation.mask
+        result.frames += 1
+        result.lit += int(np.count_nonzero(mask)) >= LIT_PX
+        truth = clip.truth.at(step.summary.index)
+        if isinstance(truth, Box):
+            result.boxes.add(mask, truth)
+        elif truth is not None:
+            result.mask.add(mask, truth)
+            result.boundary.add(mask, truth)
+    return result
+
+
+def agreement(clip: Clip, one: Method, two: Method, limit: int | None = None) -> Result:
+    """The masks of one method scored against those of the other, frame by frame, each with its own state."""
+    cv2.setNumThreads(1)
+    result = Result(one, clip.name)
+    left, right = one.open(), two.open()
+    for frame in islice(clip.frames(), limit):
+        result.frames += 1
+        result.mask.add(left.step(frame).mask, right.step(frame).mask)
+    return result
+
+
+def run_all(work: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Result]:
+    """Results of (function, *arguments) calls, in their order, on `jobs` processes; 1 stays in this one."""
+    if jobs == 1:
+        yield from map(_call, work)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_call, work)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _call(work: tuple[Any, ...]) -> Result:
+    function, *arguments = work
+    result: Result = function(*arguments)
+    return result
+
+
+@lru_cache(maxsize=2)
+def _opened(method: Method) -> Segmenter | Baseline:
+    """Compiling a model takes longer than some clips do: keep it for the next one."""
+    return method.open()
+
+
+def total(results: Iterable[Result]) -> MaskScore:
+    """The pixel sums of several clips as one score."""
+    whole = MaskScore()
+    for result in results:
+        for name in MaskScore.__slots__:
+            setattr(whole, name, getattr(whole, name) + getattr(result.mask, name))
+    return whole

@@ -1,0 +1,41 @@
+"""Where a figure was measured, for the head of every result file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from edge import __version__, hardware
+
+
+def header(what: str) -> dict[str, Any]:
+    """What was measured, when, with which software, on which machine."""
+    return {
+        "benchmark": what,
+        "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "software": __version__,
+        "python": platform.python_version(),
+        "machine": asdict(hardware.inspect()),
+    }
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """A result file: readable, stable in its order, NaN as null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_tidy(result), indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def _tidy(value: Any) -> Any:
+    """Figures to six significant digits; JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _tidy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tidy(item) for item in value]
+    if isinstance(value, float):
+        return None if value != value else float(f"{value:.6g}")
+    return value
