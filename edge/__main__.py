@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -162,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced"
     )
     segment.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
-    segment.add_argument("--fps", type=_fps, help="frames a second (default: what the source says)")
+    segment.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
     _add_model(segment)
 
@@ -177,10 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     watch = add("watch", _watch, "show leak alarms as they arrive", "watch --host broker.local --once --seconds 60")
     watch.add_argument("--config", type=Path, metavar="FILE", help="take the broker from a device's configuration")
     watch.add_argument("--host", help="of the broker (localhost)")
-    watch.add_argument("--port", type=int, help="of the broker (1883)")
+    watch.add_argument("--port", type=_count, help="of the broker (1883)")
     watch.add_argument("--protocol", choices=("5", "3.1.1"), help="MQTT version (5)")
     watch.add_argument("--device", default="+", help="only this device (all)")
-    watch.add_argument("--seconds", type=float, help="stop after this time")
+    watch.add_argument("--seconds", type=_seconds, help="stop after this time")
     watch.add_argument("--once", action="store_true", help="stop when a leak starts; exit 1 when none did")
 
     check = add(
@@ -196,8 +197,8 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"
     )
     bench = add("bench", _bench, "measure frames a second of each backend and precision here", "bench --seconds 10")
-    bench.add_argument("--seconds", type=float, default=5.0, help="per backend and precision (5)")
-    bench.add_argument("--threads", type=int, default=1, help="inference threads (1)")
+    bench.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
+    bench.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
     return parser
 
 
@@ -206,24 +207,34 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", choices=BACKENDS, default="auto", help="inference runtime (auto: the faster one here)"
     )
-    parser.add_argument("--threads", type=int, default=1, help="inference threads (1)")
+    parser.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
 
 
 def _size(text: str) -> tuple[int, int]:
     width, x, height = text.partition("x")
     if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise ConfigError(f"--size {text}: expected WIDTHxHEIGHT in pixels, such as 320x240")
+        raise argparse.ArgumentTypeError(f"'{text}' is not WIDTHxHEIGHT in pixels, such as 320x240")
     return int(width), int(height)
 
 
-def _fps(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1000:
-        raise ConfigError(f"--fps {text}: expected frames a second, such as 25")
+def _rate(text: str) -> float:
+    value = _seconds(text)
+    if value > 1000:
+        raise argparse.ArgumentTypeError(f"{text} frames a second are too many")
     return value
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":

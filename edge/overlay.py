@@ -28,7 +28,7 @@ def size(width: int, height: int) -> tuple[int, int]:
 def draw(image: Array, mask: Array, summary: Summary, phase: Phase, event_id: str = "") -> Array:
     """One picture, BGR uint8, of `size(...)`; `image` is the source frame (grey or BGR, 8 or 16 bit)."""
     scale = _scale(image.shape[0])
-    canvas = cv2.resize(_to_bgr(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    canvas: Array = cv2.resize(_to_bgr(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     colour = COLOURS[phase]
     large = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -74,7 +74,7 @@ def _to_bgr(image: Array) -> Array:
     if image.dtype == np.uint16:  # stretch between the darkest and the brightest percent
         low, high = np.percentile(image, (1, 99))
         image = np.clip((image - low) * (255 / max(high - low, 1)), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)) if image.ndim == 2 else image
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
 def _write(canvas: Array, text: str, y: int, colour: tuple[int, int, int]) -> None:
