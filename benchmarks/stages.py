@@ -95,7 +95,8 @@ def measure(model: str, on: str, images: list[Array], fps: float, frames: int, b
 
 def decode(source: Iterable[Frame], most: int) -> tuple[list[Array], list[float]]:
     """Up to `most` pictures of a source, and the milliseconds that each took."""
-    images, taken = [], []
+    images: list[Array] = []
+    taken: list[float] = []
     frames = iter(source)
     while len(images) < most:
         began = clock()

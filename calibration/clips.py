@@ -25,7 +25,6 @@ from edge.errors import SourceError
 from edge.records import Array, Frame
 
 ALPHA_FLOOR = 10  # SimGas: a plume's alpha above this, of 255, counts as gas
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 class Box(NamedTuple):
@@ -61,7 +60,7 @@ class MaskFiles:
     files: dict[int, Path]
 
     def at(self, index: int) -> Array | None:
-        return _image(self.files[index], cv2.IMREAD_GRAYSCALE) > 0 if index in self.files else None
+        return _grey(self.files[index]) > 0 if index in self.files else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +94,6 @@ class Clip:
 
     def frames(self) -> Iterator[Frame]:
         """Decode from the beginning. Raises SourceError."""
-        if self.source.suffix.lower() in IMAGES:
-            yield Frame(_image(self.source, cv2.IMREAD_UNCHANGED), index=0, captured=0.0, utc=0.0)
-            return
         with edge.capture.open(str(self.source), fps=self.fps) as source:
             yield from source
 
@@ -164,12 +160,12 @@ def aerial_stills(data: Path, split: str | None = None) -> list[Clip]:
     folder = data / "aerial_thermal_stills"
     rows = _rows(folder / "index.csv", ("file", "split"))
     paths = [folder / row["file"] for row in rows if split in (None, row["split"])]
-    return [Clip(path.stem, path, GasFree(_image(path, cv2.IMREAD_GRAYSCALE).shape)) for path in paths]
+    return [Clip(path.stem, path, GasFree(_grey(path).shape)) for path in paths]
 
 
 def folder(path: Path, fps: float = 15.0) -> Clip:
     """One's own clip: images in `frames/`, and in `masks/` one of the same name for each labelled frame."""
-    frames = sorted(file for file in _some(path / "frames", "*") if file.suffix.lower() in IMAGES)
+    frames = sorted(file for file in _some(path / "frames", "*") if file.suffix.lower() in edge.capture.IMAGES)
     positions = {file.stem: position for position, file in enumerate(frames)}
     files = {}
     for mask in _some(path / "masks", "*"):
@@ -207,8 +203,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _image(path: Path, flags: int) -> Array:
-    image = cv2.imread(str(path), flags)
+def _grey(path: Path) -> Array:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise SourceError(f"{path}: not an image that OpenCV can read; copy the file again")
     return image

@@ -11,10 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge.records import Frame, Segmentation, Summary
-from edge.segmenter import Segmenter
 from edge.summary import Summariser
+
+
+class MaskMaker(Protocol):
+    """A Segmenter, or whatever else makes masks of one camera's frames."""
+
+    def step(self, frame: Frame) -> Segmentation: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Step:
     summary: Summary
 
 
-def process(frames: Iterable[Frame], segmenter: Segmenter, summariser: Summariser) -> Iterator[Step]:
+def process(frames: Iterable[Frame], segmenter: MaskMaker, summariser: Summariser) -> Iterator[Step]:
     """One Step a frame, as the frames come. Raises whatever the source raises."""
     for frame in frames:
         segmentation = segmenter.step(frame)
