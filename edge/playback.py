@@ -79,4 +79,4 @@ class Playback:
 
 def is_live(source: str) -> bool:
     """Whether a source comes back after a fault: a camera does, a recording does not."""
-    return source.startswith(("rtsp://", "rtsps://", "/dev/video"))
+    return source.startswith(capture.LIVE)

@@ -7,13 +7,13 @@ tried again. A lost broker is the transport's business; monitoring goes on.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from dataclasses import replace
 
 from edge import __version__, alarm, payload, selftest
 from edge.alarm import Alarm
+from edge.capture import without_credentials
 from edge.config import Config
 from edge.errors import SourceError
 from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb
@@ -69,7 +69,7 @@ class Service:
 
     def _watch(self) -> None:
         """Frames for as long as there are any, over every fault of a live camera."""
-        log.info("camera %s: %s", self._camera.name, _without_password(self._camera.source))
+        log.info("camera %s: %s", self._camera.name, without_credentials(self._camera.source))
         wait = RETRY_S[0]
         while not self._stop.is_set():
             playback = Playback(self._camera, self._stop)
@@ -112,7 +112,7 @@ class Service:
         if self._health.connected:
             self._health.faults += 1
             log.warning(
-                "camera %s lost: %s; next try in %.0f s", self._camera.name, _without_password(str(error)), wait
+                "camera %s lost: %s; next try in %.0f s", self._camera.name, without_credentials(str(error)), wait
             )
         self._health.connected = False
         self._alarm = alarm.interrupted(self._alarm)
@@ -162,7 +162,3 @@ class Service:
 def run(config: Config, stop: threading.Event | None = None) -> None:
     """Run the device until its recording ends or `stop` is set."""
     Service(config, stop or threading.Event()).run()
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^@/\s]+@", "//***@", text)
