@@ -167,6 +167,28 @@ def test_a_password_file_lets_us_in(a_broker, tmp_path):
             publisher.close(STOPPED)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the refused socket open
+def test_an_encrypted_broker_is_believed_by_its_certificate_only(a_broker):
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        ca, key = Path(folder) / "ca.pem", Path(folder) / "key.pem"
+        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+        subprocess.run([*new, "-keyout", key, "-out", ca], check=True, capture_output=True)
+        for path in (Path(folder), ca, key):
+            path.chmod(0o755)  # mosquitto reads them as its own user
+        secure = a_broker.config + f"cafile {ca}\ncertfile {ca}\nkeyfile {key}\n"
+        with serve(Broker(a_broker.name, "5", a_broker.command, secure), port):
+            known = MqttSettings(host="localhost", port=port, tls=TlsSettings(ca_file=ca), required_at_start=True)
+            publisher = Publisher(known, "box", will=WILL)
+            publisher.start()
+            assert publisher.connected
+            publisher.close(STOPPED)
+            unknown = known.model_copy(update={"tls": TlsSettings()})
+            with pytest.raises(TransportError, match="certificate verify failed"):
+                Publisher(unknown, "box", will=WILL).start()
+
+
 def test_credentials_come_from_the_file_then_from_the_environment(tmp_path):
     secret = tmp_path / "password"
     secret.write_text("from file\n")

@@ -1,0 +1,93 @@
+"""`segment` writes what the pipeline says, replaces what was there, and keeps what a broken source gave."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import segment as module
+from edge.errors import BrokenSource, StorageError
+from edge.segment import segment
+from tests.conftest import check
+from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
+
+
+@pytest.fixture(autouse=True)
+def _fake(monkeypatch):
+    monkeypatch.setattr(module, "open_segmenter", lambda *_args, **_options: FakeSegmenter())
+
+
+@pytest.fixture
+def clip(tmp_path) -> str:
+    return str(write_clip(tmp_path / "clip", 90, plume_from=10))
+
+
+def lines(file: Path, kind: str) -> list[dict]:
+    return [check(kind, line) for line in file.read_text().splitlines()]
+
+
+def test_masks_summaries_events_and_overlay_are_written(clip, tmp_path):
+    out = tmp_path / "out"
+    outcome = segment(clip, out, fps=FPS, with_overlay=True)
+    assert (outcome.frames, outcome.leaks) == (90, 1)
+    masks = sorted(out.glob("masks/*.png"))
+    assert [mask.name for mask in masks] == [f"{n:06d}.png" for n in range(90)]
+    mask = cv2.imread(str(masks[50]), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(mask, np.where(picture(True, 50) > 128, 255, 0))
+    assert not cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED).any()
+    summaries = lines(out / "summaries.jsonl", "summary")
+    assert [said["frame"] for said in summaries] == list(range(90))
+    assert summaries[50]["area_px"] == 40 * 60
+    events = lines(out / "events.jsonl", "event")
+    assert events[0]["type"] == "start"
+    assert events[0]["provenance"]["model"] == "student.int8"
+    video = cv2.VideoCapture(str(out / "overlay.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 90
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(FPS)
+
+
+def test_an_earlier_result_leaves_nothing_behind(clip, tmp_path):
+    out = tmp_path / "out"
+    segment(clip, out, fps=FPS, with_overlay=True)
+    (out / "notes.txt").write_text("mine")
+    segment(str(write_clip(tmp_path / "short", 3)), out, fps=FPS)
+    assert len(list(out.glob("masks/*.png"))) == 3
+    assert len(lines(out / "summaries.jsonl", "summary")) == 3
+    assert lines(out / "events.jsonl", "event") == []
+    assert not (out / "overlay.mp4").exists()
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_what_came_before_a_break_is_kept(clip, tmp_path):
+    (Path(clip) / "000060.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    with pytest.raises(BrokenSource, match=r"000060\.png.*; the 60 frames before it are kept in .*out"):
+        segment(clip, out, fps=FPS, with_overlay=True)
+    assert len(list(out.glob("masks/*.png"))) == 60
+    assert len(lines(out / "summaries.jsonl", "summary")) == 60
+    assert lines(out / "events.jsonl", "event")[0]["type"] == "start"
+    assert int(cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 60
+
+
+def test_a_place_that_cannot_be_written_is_named(clip, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file.*: cannot write: Not a directory; free some space or choose another"):
+        segment(clip, tmp_path / "file" / "out", fps=FPS)
+
+
+def test_a_full_disk_is_named(clip, tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "000005.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match=r"000005\.png: cannot write: No space left on device"):
+        segment(clip, tmp_path / "out", fps=FPS)
+    assert len(lines(tmp_path / "out" / "summaries.jsonl", "summary")) == 5

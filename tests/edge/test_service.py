@@ -1,0 +1,150 @@
+"""`run` from camera to broker: what it says of a leak, of a camera that fails, and when it is asked to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edge import playback, service
+from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings
+from edge.errors import BrokenSource, SourceError
+from edge.records import Frame
+from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
+
+BRISK = AlarmSettings(on_delay_s=0.3, off_delay_s=0.5, update_every_s=0.2)
+
+
+@pytest.fixture
+def segmenter(monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
+    """The fake, in place of the real one."""
+    fake = FakeSegmenter()
+    monkeypatch.setattr(service, "open_segmenter", lambda *_args, **_options: fake)
+    return fake
+
+
+@pytest.fixture
+def running(segmenter: FakeSegmenter) -> Iterator[Callable[[Config], threading.Event]]:
+    """Starts a service in a thread; asks it to stop at the end and passes on what it raised."""
+    stop, threads, raised = threading.Event(), [], []
+
+    def start(config: Config) -> threading.Event:
+        def work() -> None:
+            try:
+                service.run(config, stop)
+            except Exception as error:  # handed to the test's end
+                raised.append(error)
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        return stop
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert raised == []
+
+
+def config_for(broker: Any, source: str, **camera: Any) -> Config:
+    return Config(
+        device="box",
+        cameras=(CameraSettings(name="north", source=source, fps=FPS, **camera),),
+        alarm=BRISK,
+        mqtt=broker.model_copy(update={"required_at_start": True}),
+        health=HealthSettings(every_s=0.5),
+        self_test=False,
+    )
+
+
+def test_a_leak_is_told_from_start_to_end(broker, ear, running, tmp_path):
+    clip = write_clip(tmp_path / "clip", 75, plume_from=15, plume_until=45)
+    config = config_for(broker, str(clip))
+    running(config)
+    assert ear.message("status")["state"] == "online"
+    end = ear.message("event", type="end")
+    assert ear.message("status", state="offline")["reason"] == "stopped"  # the recording is over
+    events = [said for topic, said in ear.heard if topic == "fgstp/box/north/event"]
+    assert [said["type"] for said in events][0 :: len(events) - 1] == ["start", "end"]
+    assert [said["sequence"] for said in events] == list(range(len(events)))
+    assert {said["event_id"] for said in events} == {end["event_id"]}
+    assert end["provenance"]["config_hash"] == config.hash
+    assert end["provenance"]["model"] == "student.int8"
+    states = [said["state"] for topic, said in ear.heard if topic.endswith("/alarm")]
+    assert states == ["normal", "pending", "active", "returning", "normal"]
+    assert ear.message("summary")["camera"] == "north"
+    health = [said for topic, said in ear.heard if topic == "fgstp/box/health"][-1]
+    assert health["backend"] == "fake"
+    assert health["cameras"]["north"]["fps"] > 0
+
+
+def test_a_repeated_recording_goes_on_until_asked_to_stop(broker, ear, running, tmp_path):
+    clip = write_clip(tmp_path / "clip", 10)
+    stop = running(config_for(broker, str(clip), repeat="pingpong"))
+    ear.message("event", type="start")
+    stop.set()
+    assert ear.message("status", state="offline")["reason"] == "stopped"
+
+
+def test_a_lost_camera_is_bad_quality_and_the_leak_stands(broker, ear, running, segmenter, monkeypatch):
+    monkeypatch.setattr(service, "RETRY_S", (0.6, 0.6))
+    behaviour = iter([60, None, 60])  # frames until it breaks, or not even there
+
+    class Camera:
+        fps, size, frames, name = FPS, (320, 240), None, "camera"
+
+        def __init__(self) -> None:
+            self._left = next(behaviour, 60)
+            if self._left is None:
+                raise SourceError("rtsp://me:secret@camera: refused; is it on?")
+
+        def __enter__(self) -> Camera:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def __iter__(self) -> Iterator[Frame]:
+            for number in range(self._left):
+                threading.Event().wait(1 / FPS)
+                yield Frame(picture(True, number), number, number / FPS, number / FPS)
+            raise BrokenSource("rtsp://me:secret@camera: no more frames")
+
+    monkeypatch.setattr(playback.capture, "open", lambda *_args, **_options: Camera())
+    running(config_for(broker, "rtsp://me:secret@camera"))
+    first = ear.message("alarm", state="active", quality="good")
+    lost = ear.message("alarm", quality="bad")
+    assert lost["active"]
+    assert "camera_lost" in lost["reasons"]
+    ear.until(lambda heard: [t for t, s in heard if t.endswith("/alarm")][-1:] and _last(heard)["quality"] == "bad")
+    ear.until(lambda heard: _last(heard)["quality"] == "good" and _last(heard)["active"])
+    assert _last(ear.heard)["event_id"] == first["event_id"]
+    assert "end" not in [said["type"] for topic, said in ear.heard if topic.endswith("/event")]
+    assert segmenter.resets > 0
+
+
+def _last(heard: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    return [said for topic, said in heard if topic.endswith("/alarm")][-1]
+
+
+def test_a_recording_that_breaks_ends_the_run_with_its_error(broker, ear, segmenter, tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "clip", 30)
+    (clip / "000020.png").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match=r"000020\.png"):
+        service.run(config_for(broker, str(clip), realtime=False))
+    assert ear.message("status", state="offline")["reason"] == "failed"
+
+
+def test_passwords_of_cameras_do_not_reach_the_log(caplog, broker, running, segmenter, monkeypatch):
+    caplog.set_level("INFO")
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise SourceError("rtsp://me:secret@camera: refused")
+
+    monkeypatch.setattr(playback.capture, "open", refuse)
+    stop = running(config_for(broker, "rtsp://me:secret@camera"))
+    while "lost" not in caplog.text:
+        stop.wait(0.05)
+    assert "secret" not in caplog.text
