@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 
 import edge.backend
@@ -142,7 +143,11 @@ def open_segmenter(
     polarity: Literal["white_hot", "black_hot"] = "white_hot",
     fixed_range: Range | None = None,
 ) -> Segmenter:
-    """Load a shipped model, or an ONNX file with its ModelSpec beside it. Raises ModelError or ConfigError."""
+    """Load a shipped model, or an ONNX file with its ModelSpec beside it. Raises ModelError or ConfigError.
+
+    `threads` holds for the backend and, in the whole process, for OpenCV.
+    """
+    cv2.setNumThreads(threads)
     spec, path = contract.load(model)
     running = edge.backend.open(path, backend, threads, spec)
     return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range)
