@@ -57,7 +57,8 @@ class Publisher:
 
     def __init__(self, settings: MqttSettings, device: str, *, will: Mapping[str, Any]) -> None:
         self._settings, self._device = settings, device
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # over the next two
+        self._online = False  # whether the broker has accepted us and was sent what is retained
         self._retained: dict[str, tuple[str, int]] = {}  # topic -> text and QoS, for after a reconnect
         self._answer: Any = None  # the broker's reason code to the last connect
         self._answered = threading.Event()
@@ -86,7 +87,7 @@ class Publisher:
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted us and is still there."""
-        return bool(self._client.is_connected())
+        return self._online
 
     def publish(self, kind: str, payload: Mapping[str, Any], camera: str = "") -> None:
         """Send, queue, remember or forget one message, as its kind wants."""
@@ -95,8 +96,8 @@ class Publisher:
         if how.retain:
             with self._lock:
                 self._retained[topic] = (text, how.qos)
-            if not self.connected:
-                return
+                if not self._online:
+                    return  # it goes out with the next connection
         sent = self._client.publish(topic, text, how.qos, how.retain)
         if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
             self.dropped += 1
@@ -115,22 +116,24 @@ class Publisher:
         self._client.loop_stop()
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
-        self._answer = reason
-        self._answered.set()
         if reason.is_failure:
             self._complain(_refused(self._settings, reason))
-            return
-        self._complained = False
-        log.info("connected to %s:%d", self._settings.host, self._settings.port)
-        with self._lock:
-            retained = dict(self._retained)
-        for topic, (text, qos) in retained.items():
-            self._client.publish(topic, text, qos, retain=True)
+        else:
+            self._complained = False
+            log.info("connected to %s:%d", self._settings.host, self._settings.port)
+            with self._lock:
+                self._online = True
+                for topic, (text, qos) in self._retained.items():
+                    self._client.publish(topic, text, qos, retain=True)
+        self._answer = reason
+        self._answered.set()
 
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:
         self._complain(f"no broker at {self._settings.host}:{self._settings.port}")
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
+        with self._lock:
+            self._online = False
         if reason.is_failure:
             self._complain(f"lost the broker at {self._settings.host}:{self._settings.port} ({reason})")
 
