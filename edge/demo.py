@@ -42,10 +42,12 @@ def demo(out: Path) -> int:
                 f"broker: {serving.name} on {settings.host}:{port}; camera: the golden clip at {fps:g} fps", flush=True
             )
             config = _write_config(Path(folder) / "demo.yaml", frames, fps, settings)
-            with _running(config) as process:
+            log = Path(folder) / "run.log"
+            with _running(config, log) as process:
                 leaks = watch(settings, until=_after_a_leak(process)).leaks
         if not leaks:
-            print("fgstp-edge demo: no leak alarm arrived", file=sys.stderr)
+            said = log.read_text(encoding="utf-8", errors="replace")
+            print(f"{said}fgstp-edge demo: no leak alarm arrived; above is what `run` said", file=sys.stderr)
             return 1
         segment(str(frames), out, fps=fps, with_overlay=True)
     sheet = _contact_sheet(out)
@@ -71,9 +73,10 @@ def _write_config(path: Path, frames: Path, fps: float, settings: MqttSettings) 
 
 
 @contextlib.contextmanager
-def _running(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`fgstp-edge run` as a process of its own, asked to stop at the end."""
-    process = subprocess.Popen([sys.executable, "-m", "edge", "run", "--config", str(config)])
+def _running(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`fgstp-edge run` as a process of its own, asked to stop at the end; its log would tear the table of `watch`."""
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "edge", "run", "--config", str(config)], stderr=file)
     try:
         yield process
     finally:

@@ -78,5 +78,6 @@ def _to_bgr(image: Array) -> Array:
 
 
 def _write(canvas: Array, text: str, y: int, colour: tuple[int, int, int]) -> None:
-    for shade, width in (((0, 0, 0), 3), (colour, 1)):  # a dark rim, readable on any ground
-        cv2.putText(canvas, text, (8, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, width, cv2.LINE_AA)
+    for shade, offset in (((0, 0, 0), 1), (colour, 0)):  # a shadow, so that it can be read on any ground
+        at = (8 + offset, y + offset)
+        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, 1, cv2.LINE_AA)
