@@ -10,14 +10,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.baselines import BASELINES
-from benchmarks.evaluate import Method, agreement, evaluate, run_all, total
+from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all, total
 from benchmarks.report import REPORTS, mean, print_agreement, print_report
 from calibration import clips
 from calibration.clips import Clip
@@ -71,7 +71,8 @@ def _measure(method: Method, chosen: dict[str, list[Clip]], options: argparse.Na
     print(f"\n{said['method']}" + (f" on {method.backend}" if method.backend else ""), flush=True)
     for name, members in chosen.items():
         started = time.monotonic()
-        results = list(run_all([(evaluate, clip, method, options.limit) for clip in members], options.jobs))
+        work = [(evaluate, clip, method, options.limit) for clip in members]
+        results = list(_counted(run_all(work, options.jobs), len(work)))
         said[name] = REPORTS[name](results)
         print_report(name, said[name])
         print(f"({sum(result.frames for result in results)} frames in {time.monotonic() - started:.0f} s)", flush=True)
@@ -82,7 +83,8 @@ def _agree(name: str, chosen: dict[str, list[Clip]], options: argparse.Namespace
     """One model file on both runtimes."""
     one, two = Method(name, "openvino"), Method(name, "onnxruntime")
     members = [clip for set_name in chosen for clip in chosen[set_name]]
-    results = list(run_all([(agreement, clip, one, two, options.limit) for clip in members], options.jobs))
+    work = [(agreement, clip, one, two, options.limit) for clip in members]
+    results = list(_counted(run_all(work, options.jobs), len(work)))
     lit = [result for result in results if result.mask.union]
     found = {
         "method": one.describe()["method"],
@@ -96,6 +98,14 @@ def _agree(name: str, chosen: dict[str, list[Clip]], options: argparse.Namespace
     }
     print_agreement(found)
     return found
+
+
+def _counted(results: Iterator[Result], whole: int) -> Iterator[Result]:
+    """The results, with a line that says how far we are where somebody watches."""
+    for number, result in enumerate(results, 1):
+        if sys.stderr.isatty():
+            print(f"\r{number}/{whole} clips", end="" if number < whole else "\r", file=sys.stderr, flush=True)
+        yield result
 
 
 def _model(name: str, backend: str) -> Method:
