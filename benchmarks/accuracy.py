@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.baselines import BASELINES
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all, total
-from benchmarks.report import REPORTS, mean, print_agreement, print_report
+from benchmarks.report import REPORTS, mean, print_agreement, print_comparison, print_report
 from calibration import clips
 from calibration.clips import Clip
 from edge.errors import FgstpError
@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> None:
     if options.limit or options.every > 1:
         report["shortened"] = {"limit": options.limit, "every": options.every}
     report["methods"] = [_measure(method, chosen, options) for method in methods]
+    if len(methods) > 1:
+        print_comparison(report["methods"])
     if options.agree:
         report["agreement"] = [_agree(name, chosen, options) for name in options.model]
     if options.json:

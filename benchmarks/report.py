@@ -89,6 +89,30 @@ def print_report(name: str, figures: Figures) -> None:
         )
 
 
+def print_comparison(methods: Sequence[Figures]) -> None:
+    """All methods in one table, a row each."""
+
+    def row(method: Figures) -> list[Cell]:
+        name = f"{method['method']} {method.get('backend', '')}".strip()
+        simgas = method.get("simgas", {"mean": {}})
+        boxed = list(method.get("god", {"clips": {}})["clips"].values())
+        background = method.get("background", {})
+        return [
+            name,
+            simgas["mean"].get("iou"),
+            simgas["mean"].get("j"),
+            simgas.get("gas_free_false"),
+            method.get("gasvid", {"mean": {}})["mean"].get("iou"),
+            mean([clip["inside"] for clip in boxed]),
+            mean([clip["touched"] for clip in boxed]),
+            background.get("alarms"),
+            background.get("lit"),
+        ]
+
+    heads = ["", "SimGas IoU", "J", "gas-free false", "GasVid IoU", "GOD in box", "touched", "false alarms", "lit"]
+    print(f"\nall methods\n{show(heads, [row(method) for method in methods])}")
+
+
 def print_agreement(found: Figures) -> None:
     """How far two runtimes are from one another, worst clips first."""
     print(f"\n{found['method']}: {' against '.join(found['runtimes'])}, IoU of their masks")

@@ -105,6 +105,8 @@ def test_the_command_prints_every_clip_and_writes_all_figures(
         "simgasvid2",
     ):
         assert word in said
+    _, _, _, *rows = said.split("all methods")[1].splitlines()
+    assert [row.split()[0] for row in rows[:4]] == ["student.int8", "mog2", "lagged_difference", "farneback_flow"]
     written = json.loads(file.read_text())
     student, mog2, *_ = written["methods"]
     assert student["sha256"] == contract.load("student.int8")[0].sha256
