@@ -1,7 +1,8 @@
 """Whole training clips: a scene, what moves in it, gas over it by Beer-Lambert, a camera, and the label.
 
-The label is where gas is visible: where its contrast exceeds what the camera's noise and grey steps hide, minus what
-stands in front of it.
+The label is where gas is visible: where its contrast exceeds what noise, grey steps and codec hide, minus what stands
+in front of it. Gas that never differs from the background that the camera knows cannot be told from a painted wall: it
+is labelled as unknown, not as gas and not as none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from calibration.scene import Camera, Footage, Mover, View, mover, procedural
 from edge.records import Array
 
 VISIBLE_GREY = 1.0  # grey levels of 255 below which no 8-bit video shows a difference
-VISIBLE_NOISE = 0.6  # contrast-to-noise below which an area is lost in the noise
+VISIBLE_NOISE = 0.8  # contrast-to-noise below which an area is lost in the noise
+NONE, GAS, UNKNOWN = 0, 1, 2  # label values
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class RenderedClip:
     """One clip with its label and the slow background that a running camera would have by then."""
 
     frames: Array  # (T, H, W) uint8
-    masks: Array  # (T, H, W) uint8, 1 where gas is visible
+    masks: Array  # (T, H, W) uint8: NONE, GAS or UNKNOWN
     background: Array | None  # (H, W) float32 0..1; None: the camera was switched on with the first frame
     steps_per_lag: tuple[int, int]  # frames in the short and in the long lag
     interval: float  # seconds between frames
@@ -57,20 +59,22 @@ class Renderer:
         behind, front = self.movers(), self.movers()
         for thing in behind:
             scene, past = stand(scene, past, thing, camera)
-        change, past_change = (
-            self.gas(scene, past) if rng.random() < 0.72 else (np.zeros_like(scene), np.zeros_like(past))
-        )
+        if rng.random() < 0.25:  # the scene has warmed or cooled since
+            drift = rng.uniform(0.005, 0.04) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
+            past = past + drift.astype(np.float32)
+        leaks = not view.moving and rng.random() < 0.75
+        change, past_change = self.gas(scene, past) if leaks else (np.zeros_like(scene), np.zeros_like(past))
         scene, past = scene + change, past + past_change
         for thing in front:
             scene, past = stand(scene, past, thing, camera)
-        bar = max(VISIBLE_GREY / 255.0, VISIBLE_NOISE * camera.noise)
         hidden = sum((thing.opacity for thing in front), np.zeros_like(scene)) > 0.5
-        masks = np.stack([np.abs(cv2.GaussianBlur(c, (0, 0), 1.0)) > bar for c in change]) & ~hidden
-        frames = camera.record([camera.disturb(grey) for grey in scene])
         warm = rng.random() < 0.65
+        bar = max(VISIBLE_GREY / 255.0, VISIBLE_NOISE * camera.noise, camera.hides)
+        masks = label(change, past_change if warm else None, bar)
+        masks[hidden] = NONE
         return RenderedClip(
-            frames=frames,
-            masks=masks.astype(np.uint8),
+            frames=camera.record([camera.disturb(grey) for grey in scene]),
+            masks=masks,
             background=(past + camera.pattern).clip(0, 1).astype(np.float32) if warm else None,
             steps_per_lag=(per_short, 4 * per_short),
             interval=2 / 15 / per_short,
@@ -109,6 +113,19 @@ class Renderer:
         return (level - scene) * opacity, kept * (level - past) * past_opacity
 
 
+def label(change: Array, known: Array | None, bar: float) -> Array:
+    """(T, H, W) uint8 from the gas's contrast (T, H, W); `known` (H, W) is what of it the background already holds, or
+    None where the camera is switched on with the first frame. Gas counts where something near it changes."""
+    before = change[0] if known is None else known
+    evidence = np.abs(change - before).max(0)
+    near = cv2.dilate(cv2.GaussianBlur(evidence, (0, 0), 1.0), np.ones((11, 11), np.uint8))
+    visible = np.stack([np.abs(cv2.GaussianBlur(c, (0, 0), 1.0)) > bar for c in change])
+    masks = np.where(visible, np.where(near > bar, GAS, UNKNOWN), NONE).astype(np.uint8)
+    if known is None:
+        masks[0][visible[0]] = UNKNOWN  # nothing can have changed yet
+    return masks
+
+
 def stand(scene: Array, past: Array, thing: Mover, camera: Camera) -> tuple[Array, Array]:
     """Put something opaque into the clip and into its past."""
     grey = camera.expose(thing.grey)
@@ -125,7 +142,7 @@ def preview(data: str | None, seed: int, clips: int) -> Array:
         for t in (0, len(clip.frames) // 3, len(clip.frames) - 1):
             plain = cv2.cvtColor(clip.frames[t], cv2.COLOR_GRAY2BGR)
             drawn = plain.copy()
-            outline = cv2.findContours(clip.masks[t], cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+            outline = cv2.findContours((clip.masks[t] == GAS).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
             cv2.drawContours(drawn, outline, -1, (0, 0, 255), 1)
             tiles += [plain, drawn]
         past = clip.background if clip.background is not None else np.zeros(clip.frames.shape[1:], np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 from calibration.noise import NoiseBank
 from edge.records import Array
 
-STORED_FPS = 15.0  # footage is kept at every second frame
+MOVING = 3.0  # px/s of measured camera shift above which a clip counts as moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,22 @@ class View:
 
     frames: Array
     earlier: Array
+    moving: bool = False  # the camera itself moves; what is fixed to the ground does not stay where it is
 
 
 class Footage:
-    """Gas-free thermal clips and stills of one split, held in memory as 8-bit; scenes are drawn alike, however many clips
-    they have."""
+    """Gas-free thermal clips and stills of one split, in memory as 8-bit; each scene is drawn as often, however many
+    clips it has."""
 
     def __init__(self, data: Path, split: str = "train", per_scene: int = 8) -> None:
-        scenes: dict[str, list[str]] = {}
+        scenes: dict[str, list[tuple[str, bool]]] = {}
         with (data / "thermal_background" / "index.csv").open() as rows:
             for row in csv.DictReader(rows):
                 if row["split"] == split:
-                    scenes.setdefault(row["scene"], []).append(row["file"])
+                    scenes.setdefault(row["scene"], []).append((row["file"], float(row["max_shift_px_per_s"]) > MOVING))
         self.scenes = [
-            [self.decode(data / "thermal_background" / name) for name in files[:per_scene]] for files in scenes.values()
+            [(self.decode(data / "thermal_background" / name), moving) for name, moving in files[:per_scene]]
+            for files in scenes.values()
         ]
         with (data / "aerial_thermal_stills" / "index.csv").open() as rows:
             names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
@@ -58,7 +60,7 @@ class Footage:
     def clip(self, rng: np.random.Generator, size: tuple[int, int], frames: int, stride: int, earlier: int = 5) -> View:
         """A random crop of a random clip, every `stride`-th stored frame; the earlier view is up to 5 s before it."""
         scene = self.scenes[rng.integers(len(self.scenes))]
-        film = scene[rng.integers(len(scene))]
+        film, moving = scene[rng.integers(len(scene))]
         stride = min(stride, (len(film) - 1) // frames)
         start = int(rng.integers(0, len(film) - frames * stride))
         if start < 5:
@@ -67,7 +69,7 @@ class Footage:
             before = rng.integers(max(0, start - 75), start, earlier)
         crop = Crop(rng, film.shape[1:], size)
         shown = [crop(film[start + i * stride]) for i in range(frames)]
-        return View(np.stack(shown), np.stack([crop(film[i]) for i in sorted(before)]))
+        return View(np.stack(shown), np.stack([crop(film[i]) for i in before]), moving)
 
     def flight(self, rng: np.random.Generator, size: tuple[int, int], frames: int) -> View:
         """A camera that pans and shakes over a still; half of the flights hover."""
@@ -83,7 +85,7 @@ class Footage:
             path = centre + (speed * (t - frames / 2) * np.array([np.cos(angle), np.sin(angle)]) + shake[t]) / zoom
             shown.append(warp(still, path, turn, 1 / zoom, size))
         stack = np.stack(shown)
-        return View(stack[3:], stack[:3])
+        return View(stack[3:], stack[:3], moving=speed > 0)
 
 
 def warp(image: Array, centre: Array, turn: float, scale: float, size: tuple[int, int]) -> Array:
@@ -248,12 +250,20 @@ class Camera:
         self.rows = self.noise * float(rng.choice([0.0, 0.0, 0.5]))
         self.pattern = self.noise * rng.uniform(0, 1) * rng.standard_normal(size).astype(np.float32)
         self.shake = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.4]))
-        self.quality = int(rng.choice([0, 0, int(rng.integers(25, 60)), int(rng.integers(60, 96))]))  # JPEG; 0: lossless
+        self.quality = int(
+            rng.choice([0, 0, int(rng.integers(25, 60)), int(rng.integers(60, 96))])
+        )  # JPEG; 0: lossless
         self.dead_zone = (
             float(rng.choice([0.0, 0.0, 0.4, rng.uniform(0.4, 1.2)])) / 255.0
         )  # skipped blocks of a video codec
         self.lens = float(rng.choice([0.0, 0.0, 0.5, rng.uniform(0.5, 1.2)]))  # blur, px
         self.grain = rng.standard_normal((4, size[0] + 32, size[1] + 32)).astype(np.float32)
+
+    @property
+    def hides(self) -> float:
+        """Contrast of a patch, 0..1, that the codec swallows: half a DC step of JPEG, the dead zone of video."""
+        scale = (50.0 / self.quality if self.quality < 50 else 2.0 - self.quality / 50.0) if self.quality else 0.0
+        return max(0.5 * 16.0 * scale / 8.0 / 255.0, 1.2 * self.dead_zone)
 
     def expose(self, scene: Array) -> Array:
         """Scene radiance to grey levels, before noise. (…, H, W) float32."""

@@ -6,27 +6,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from calibration.render import GAS, UNKNOWN
 
-def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Boundary-weighted BCE plus Dice over the clip.
 
-    `logits`, `target`: (T, N, 1, h, w), target 0..1 (share of the cell that is gas). The weight grows where a pixel's
+    `logits` (T, N, 1, h, w), `masks` (T, N, 1, H, W) labels of calibration.render. The weight grows where a pixel's
     neighbourhood disagrees with it (as in the structure loss of the FGSTP paper); Dice is summed over a clip's frames,
     so that a gas-free frame in a leaking clip does not dominate it.
     """
+    target, known = targets(masks, logits)
     flat = target.flatten(0, 1)
-    weight = 1.0 + 3.0 * (F.avg_pool2d(flat, 11, 1, 5) - flat).abs().view_as(target)
+    weight = known * (1.0 + 3.0 * (F.avg_pool2d(flat, 11, 1, 5) - flat).abs().view_as(target))
     cross = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     bce = (weight * cross).sum() / weight.sum()
-    probability = torch.sigmoid(logits)
+    probability = torch.sigmoid(logits) * known
     over = (0, 2, 3, 4)
     both = (probability * target).sum(over)
     dice = 1.0 - (2.0 * both + 20.0) / (probability.sum(over) + target.sum(over) + 20.0)
     return bce * 2.0 + dice.mean()
 
 
-def shrink(masks: Tensor, like: Tensor) -> Tensor:
-    """(T, N, 1, H, W) masks to the resolution of `like`, as shares of gas."""
-    t, n = masks.shape[:2]
+def targets(masks: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels at the resolution of `like`: the share of each cell that is gas, and 1 where nothing in it is unknown."""
     factor = masks.shape[-1] // like.shape[-1]
-    return F.avg_pool2d(masks.flatten(0, 1).float(), factor).view(t, n, 1, *like.shape[-2:])
+    flat = masks.flatten(0, 1)
+    gas = F.avg_pool2d((flat == GAS).float(), factor).view_as(like)
+    unknown = F.max_pool2d((flat == UNKNOWN).float(), factor).view_as(like)
+    return gas * (1.0 - unknown), 1.0 - unknown

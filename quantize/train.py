@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from quantize.dataset import Batch, training_batches, validation_batches
-from quantize.losses import mask_loss, shrink
+from quantize.losses import mask_loss, targets
 from quantize.student import Student
 
 
@@ -68,11 +68,9 @@ def batch_loss(student: Student, batch: Batch, config: TrainConfig, *, autocast:
     """Loss, and the intersection and union of the masks at probability 0.5."""
     logits, *sides = unroll(student, batch, autocast=autocast)
     masks = batch.masks.to(logits.device)
-    target = shrink(masks, logits)
-    loss = mask_loss(logits, target)
-    for side in sides:
-        loss = loss + config.side_weight * mask_loss(side, shrink(masks, side))
-    said, true = logits > 0, target > 0.5
+    loss = mask_loss(logits, masks) + config.side_weight * sum(mask_loss(side, masks) for side in sides)
+    target, known = targets(masks, logits)
+    said, true = (logits > 0) & (known > 0), target > 0.5
     return loss, (said & true).sum(), (said | true).sum()
 
 
