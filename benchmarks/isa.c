@@ -5,7 +5,7 @@
  * Linux on x86-64 can make CPUID fault (arch_prctl, CPUs with "cpuid_fault" in /proc/cpuinfo). The fault handler here runs the
  * instruction for the caller and clears the feature bits beyond Haswell's. The setting is inherited by threads and, through
  * LD_PRELOAD, by child processes. Libraries that choose their kernels by CPUID (oneDNN, MLAS, OpenCV, NumPy, OpenBLAS) then take
- * their AVX2 ones; nothing else about the CPU changes.
+ * their AVX2 ones; nothing else about the CPU changes. (The C library chose its own memcpy before this started.)
  */
 #define _GNU_SOURCE
 #include <signal.h>
