@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 
+from edge.errors import ModelError
 from edge.records import Array
 
 REFERENCE_PX = 320 * 240  # the resolution that ModelSpec.min_component_px is given at
@@ -21,11 +22,13 @@ def from_logits(logits: Array, size: tuple[int, int], threshold: float, min_comp
     """Mask (H, W) uint8, 0 or 255, of `size` (width, height) from logits (h, w) that show the whole source.
 
     The logits are interpolated, not the mask, so edges are as fine as the source. Components (8-connected) smaller than
-    `min_component_px`, given at 320x240, are dropped.
+    `min_component_px`, given at 320x240, are dropped. Raises ModelError for logits that are not numbers.
     """
     width, height = size
-    bar = logit(threshold)
-    if float(logits.max()) <= bar:
+    bar, highest = logit(threshold), float(logits.max())
+    if math.isnan(highest):
+        raise ModelError("the model's logits are not a number; its file or the runtime is broken; try another backend")
+    if highest <= bar:
         return np.zeros((height, width), np.uint8)
     fine = logits if logits.shape == (height, width) else cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
     mask = cv2.compare(fine, bar, cv2.CMP_GT)

@@ -10,6 +10,8 @@ import numpy as np
 
 from edge.records import Array
 
+OBJECT = 0.03  # share of the view that a single moving thing may fill
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
@@ -39,9 +41,11 @@ def shift(before: Array, after: Array) -> Shift:
     if 2 * margin >= min(height, width):
         return Shift(dx, dy, response, 0.0)
     inner = np.s_[margin : height - margin, margin : width - margin]
-    unmoved = float(np.abs(after[inner] - before[inner]).mean())
-    moved = float(np.abs(back[inner] - before[inner]).mean())
-    return Shift(dx, dy, response, 1.0 - moved / unmoved if unmoved > 0 else 0.0)
+    unmoved, moved = np.abs(after[inner] - before[inner]), np.abs(back[inner] - before[inner])
+    # capped, or a bird before a bare sky would speak for the whole view
+    limit = np.quantile(unmoved, 1.0 - OBJECT)
+    remains, was = float(np.minimum(moved, limit).mean()), float(np.minimum(unmoved, limit).mean())
+    return Shift(dx, dy, response, 1.0 - remains / was if was > 0 else 0.0)
 
 
 @functools.cache

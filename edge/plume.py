@@ -72,6 +72,7 @@ class Origin:
     """
 
     MEMORY_S = 10.0  # time constant of the persistence
+    SHARE = 0.25  # of a cell that must be gas: a jet is narrower than a cell where it begins
     PERSISTENT = 0.8  # of the highest persistence
     END = 0.05  # share of the persistent cells that make up the upwind end
 
@@ -82,8 +83,9 @@ class Origin:
 
     def step(self, captured: float, gas: Array, drift: Array | None) -> Point | None:
         """`gas` (h, w), share of a cell that is gas now. The origin in cells (x, y); None while there is too little."""
+        gas = (gas >= min(self.SHARE, float(gas.max()))).astype(np.float32)
         if self._persistence is None:
-            self._persistence, self._since = gas.copy(), captured
+            self._persistence, self._since = gas, captured
         else:
             # a running mean at first, then exponential
             share = (captured - self._then) / (min(captured - self._since, self.MEMORY_S) + 1e-6)

@@ -29,7 +29,9 @@ SHAPES = {
 INPUTS, OUTPUTS = ("frame", "clock", "past", "background"), ("logits", "noise", "background_next")
 
 
-def write(path: Path, *, inputs: tuple[str, ...] = INPUTS, shapes: dict[str, tuple[int | str, ...]] | None = None) -> Path:
+def write(
+    path: Path, *, inputs: tuple[str, ...] = INPUTS, shapes: dict[str, tuple[int | str, ...]] | None = None
+) -> Path:
     """A differencing model; `inputs` and `shapes` deviate from the contract where a test wants that."""
     sizes: dict[str, tuple[int | str, ...]] = {**SHAPES, **(shapes or {})}
     nodes = [
@@ -99,9 +101,9 @@ class HandBackend:
     """The same model in numpy; remembers what it was fed."""
 
     name = "hand"
-    inputs = {name: SHAPES[name] for name in INPUTS}
 
     def __init__(self) -> None:
+        self.inputs = {name: SHAPES[name] for name in INPUTS}
         self.fed: list[dict[str, Array]] = []
 
     def run(self, inputs: dict[str, Array]) -> dict[str, Array]:

@@ -1,0 +1,149 @@
+"""The watch over the view flags what a camera does, and keeps quiet about what a scene does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.quality import Watch, affine, compare
+from edge.records import Array, Quality
+from tests.edge import scenes
+
+VIEW = scenes.scene()
+
+
+def seen(images: Iterable[Array], fps: float = 15.0, watch: Watch | None = None) -> list[Quality]:
+    """The flags of each picture (uint8)."""
+    watch = watch or Watch()
+    return [watch.step(image, np.float32(image) / np.float32(255), i / fps).quality for i, image in enumerate(images)]
+
+
+def any_of(flags: list[Quality]) -> Quality:
+    found = Quality.GOOD
+    for flag in flags:
+        found |= flag
+    return found
+
+
+@pytest.mark.parametrize("fps", [9, 15, 30, 60])
+def test_a_still_noisy_view_is_good(fps: int) -> None:
+    assert any_of(seen((scenes.shot(VIEW, i) for i in range(60)), fps)) is Quality.GOOD
+
+
+def test_a_plume_is_good() -> None:
+    for depth in (20, 60, 110):
+        views = (VIEW + depth * scenes.plume(i / 15) for i in range(60))
+        assert any_of(seen(scenes.shot(view, i) for i, view in enumerate(views))) is Quality.GOOD
+
+
+def test_a_plume_that_fills_half_the_view_at_once_is_no_cut() -> None:
+    veil = cv2.GaussianBlur(np.float32(np.arange(320) < 160)[None].repeat(240, 0), (0, 0), 20)
+    images = [scenes.shot(VIEW + 25 * veil * min(1.0, max(0, i - 20) / 8), i) for i in range(60)]
+    assert not any_of(seen(images)) & (Quality.CUT | Quality.MOVING | Quality.SHUTTER)
+
+
+def test_a_walking_person_is_good() -> None:
+    images = (scenes.shot(scenes.person(VIEW, 4 * i), i) for i in range(70))
+    assert any_of(seen(images)) is Quality.GOOD
+
+
+@pytest.mark.parametrize(("speed", "fps"), [(15, 15), (15, 30), (30, 9), (60, 25), (120, 30)])
+def test_a_panning_camera_moves(speed: float, fps: int) -> None:
+    """px a second."""
+    wide = scenes.scene(3, 240, 1200)
+    images = [scenes.shot(scenes.shifted(wide, -speed * i / fps, 0)[:, 300:620], i) for i in range(3 * fps)]
+    flags = seen(images, fps)
+    assert all(Quality.MOVING in flag for flag in flags[fps:]), "not noticed within a second"
+    assert not any_of(flags) & (Quality.CUT | Quality.GAIN | Quality.SHUTTER)
+
+
+def test_jitter_is_no_movement() -> None:
+    rng = np.random.default_rng(0)
+    images = [scenes.shot(scenes.shifted(VIEW, *rng.normal(0, 0.3, 2)), i) for i in range(60)]
+    assert any_of(seen(images)) is Quality.GOOD
+
+
+def test_a_camera_that_stops_is_good_again() -> None:
+    positions = [min(i, 30) * 2.0 for i in range(75)]
+    flags = seen(scenes.shot(scenes.shifted(VIEW, at, 0), i) for i, at in enumerate(positions))
+    assert Quality.MOVING in any_of(flags[:40])
+    assert any_of(flags[55:]) is Quality.GOOD
+
+
+def test_another_view_is_a_cut() -> None:
+    other = scenes.scene(7)
+    flags = seen([scenes.shot(VIEW, i) for i in range(20)] + [scenes.shot(other, i) for i in range(20)])
+    assert flags[20] is Quality.CUT
+    assert any_of(flags[:20] + flags[21:]) is Quality.GOOD
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1.2, -20), (0.8, 25), (1.0, 12), (1.1, 0)])
+def test_a_gain_step_is_found_and_measured(gain: float, offset: float) -> None:
+    watch = Watch()
+    for i in range(20):
+        image = scenes.shot(VIEW, i)
+        assert watch.step(image, np.float32(image) / 255, i / 15).quality is Quality.GOOD
+    image = scenes.shot(gain * VIEW + offset, 20)
+    verdict = watch.step(image, np.float32(image) / 255, 20 / 15)
+    assert verdict.quality is Quality.GAIN
+    assert verdict.gain[0] == pytest.approx(gain, abs=0.02)
+    assert verdict.gain[1] * 255 == pytest.approx(offset, abs=2.5)
+    image = scenes.shot(gain * VIEW + offset, 21)
+    assert watch.step(image, np.float32(image) / 255, 21 / 15).quality is Quality.GOOD
+
+
+def test_a_gain_step_is_measured_despite_a_person() -> None:
+    gain, offset = affine(*(np.float32(view) / 255 for view in (VIEW, scenes.person(1.15 * VIEW - 10, 90))))
+    assert gain == pytest.approx(1.15, abs=0.02)
+    assert offset * 255 == pytest.approx(-10, abs=3)
+
+
+def test_a_shutter_is_flagged_while_it_is_closed_and_the_view_after_it_is_the_old_one() -> None:
+    closed = np.full_like(VIEW, 118)
+    images = [VIEW] * 20 + [closed] * 6 + [VIEW] * 20
+    flags = seen(scenes.shot(view, i) for i, view in enumerate(images))
+    assert all(flag is Quality.SHUTTER for flag in flags[20:26])
+    assert any_of(flags[:20] + flags[26:]) is Quality.GOOD
+
+
+def test_a_held_picture_that_then_jumps_is_a_shutter() -> None:
+    held = scenes.shot(VIEW, 19)
+    images = (
+        [scenes.shot(VIEW, i) for i in range(20)] + [held] * 6 + [scenes.shot(VIEW + 9, 30), scenes.shot(VIEW + 9, 31)]
+    )
+    flags = seen(images)
+    assert any_of(flags[:26]) is Quality.GOOD
+    assert flags[26] is Quality.GAIN | Quality.SHUTTER
+    assert flags[27] is Quality.GOOD
+
+
+def test_repeated_frames_of_a_codec_are_good() -> None:
+    images = [scenes.shot(VIEW, i // 3) for i in range(60)]
+    assert any_of(seen(images, 15)) is Quality.GOOD
+
+
+def test_a_camera_that_repeats_one_picture_for_more_than_a_second_is_frozen() -> None:
+    held = scenes.shot(VIEW, 0)
+    flags = seen([scenes.shot(VIEW, 1)] + [held] * 30 + [scenes.shot(VIEW, 2)])
+    assert any_of(flags[:16]) is Quality.GOOD
+    assert all(flag is Quality.FROZEN for flag in flags[17:31])
+    assert flags[31] is Quality.GOOD
+
+
+@pytest.mark.parametrize("level", [0, 2, 254, 255])
+def test_black_and_saturated_pictures_are_dark(level: int) -> None:
+    images = [scenes.shot(np.full_like(VIEW, level), i, noise=0.5) for i in range(5)]
+    assert all(flag & Quality.DARK for flag in seen(images))
+
+
+def test_a_night_sky_has_structure() -> None:
+    night = 4 + VIEW * 0.05
+    assert any_of(seen(scenes.shot(night, i, noise=0.7) for i in range(30))) is Quality.GOOD
+
+
+def test_small_changes_are_not_looked_into() -> None:
+    view = np.float32(scenes.scene()[::4, ::4]) / 255
+    assert compare(view, view + np.float32(1.5 / 255)).quality is Quality.GOOD
