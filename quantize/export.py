@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import edge.backend
+from edge.backend import Backend
 from edge.contract import ModelSpec, StateSpec, TensorSpec
 from edge.contract import load as load_spec
 from edge.records import Array
@@ -110,16 +111,17 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: Student, spec: ModelSpec) -> None:
         self.shipped = Shipped(student.eval())
+        self.inputs = {name: tensor.shape for name, tensor in spec.inputs.items()}
 
     def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
         with torch.no_grad():
-            tensors = [torch.from_numpy(np.array(inputs[name])) for name in ("frame", "clock", *STATES)]
+            tensors = [torch.from_numpy(np.array(inputs[name])) for name in self.inputs]
             return {k: v.numpy() for k, v in zip(OUTPUTS, self.shipped(*tensors), strict=True)}
 
 
-def roll_out(backend: edge.backend.Backend | TorchBackend, spec: ModelSpec, frames: Array, fps: float) -> Array:
+def roll_out(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Array:
     """Masks (T, h, w) bool over `frames` (T, H, W) float32 0..1, state carried by the runtime's own ring."""
     ring = Ring(spec)
     masks = []
@@ -146,7 +148,7 @@ def self_check(student: Student, path: Path, frames: Array, fps: float) -> float
     spec, onnx_path = load_spec(path)
     backend = edge.backend.open(onnx_path, "onnxruntime")
     shipped = roll_out(backend, spec, frames, fps)
-    iou = agreement(roll_out(TorchBackend(student), spec, frames, fps), shipped)
+    iou = agreement(roll_out(TorchBackend(student, spec), spec, frames, fps), shipped)
     other = agreement(roll_out(backend, spec, np.ascontiguousarray(frames[:, :, ::-1]), fps), shipped)
     if iou < 0.999:
         raise SystemExit(f"{path}: torch and ONNX masks agree only at IoU {iou:.4f}")

@@ -8,16 +8,25 @@ student in torch, through the runtime's own ring and preprocessing.
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from calibration.noise import NoiseBank
 from calibration.plume import Leak, simulate
+from edge import contract, selftest
 from edge.records import Array
+from edge.segmenter import Segmenter
+from quantize.export import TorchBackend, load_student
 
 FPS = 15.0
 FRAMES = 75
 SIZE = (240, 320)  # height, width
+
+# least IoU with the masks of the FP32 student: the INT8 file may differ by its rounding, not by more
+REQUIRED = {"student.fp32": 0.99, "student.int8": 0.94}
 
 # x of the left edge, width, top, base (px), grey at the brightest
 VESSELS = ((18, 46, 168, 206, 0.62), (76, 7, 92, 206, 0.75), (196, 34, 150, 206, 0.7), (242, 64, 160, 208, 0.58))
@@ -54,3 +63,22 @@ def golden_frames(seed: int = 4) -> Array:
     opacity = 1.0 - np.exp(-depth)
     seen = still + (0.46 - still) * opacity
     return np.rint(seen * 255.0 + rng.normal(0, 0.3, seen.shape)).clip(0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, default=selftest.GOLDEN)
+    parser.add_argument("--models", nargs="+", default=list(REQUIRED))
+    options = parser.parse_args()
+    student, _ = load_student(options.checkpoint)
+    clip = selftest.Clip(golden_frames(), FPS)
+    spec, _ = contract.load(options.models[0])
+    masks = selftest.masks(Segmenter(spec, TorchBackend(student, spec)), clip)
+    selftest.write(options.out, clip, dict.fromkeys(options.models, masks), REQUIRED)
+    size = sum(file.stat().st_size for file in options.out.iterdir())
+    print(f"{options.out}: {len(masks)} frames, {int(masks.any((1, 2)).sum())} with gas, {size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

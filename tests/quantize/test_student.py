@@ -1,0 +1,88 @@
+"""What the student promises: shapes, normalisation, a background that neither swallows a plume nor keeps a ghost."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from quantize.student import Senses, Student
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    torch.manual_seed(0)
+    return Student().eval()
+
+
+def step(student: Student, frame: torch.Tensor, **changed: torch.Tensor) -> dict[str, torch.Tensor]:
+    with torch.no_grad():
+        return student(frame, torch.tensor([[0.1, 1.0]]), **{**student.states(frame), **changed})
+
+
+def test_shapes_follow_the_frame(student: Student) -> None:
+    out = step(student, torch.rand(1, 1, 96, 128))
+    assert out["logits"].shape == (1, 1, 48, 64)
+    assert out["key"].shape == (1, 16, 12, 16)
+    assert out["memory_next"].shape == (1, 8, 24, 32)
+    assert out["background_next"].shape == (1, 1, 96, 128)
+    assert out["noise"].shape == (1,)
+
+
+def test_keys_have_unit_length(student: Student) -> None:
+    key = step(student, torch.rand(1, 1, 96, 128))["key"]
+    assert torch.allclose(key.norm(dim=1), torch.ones(1, 12, 16), atol=1e-2)
+
+
+def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
+    memory = torch.full((1, 8, 24, 32), 1.0)
+    for _ in range(30):
+        memory = step(student, torch.rand(1, 1, 96, 128), memory=memory)["memory_next"]
+    assert memory.abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("name", ["frame_short", "frame_long", "background", "key_short", "key_long", "memory"])
+def test_every_state_matters(student: Student, name: str) -> None:
+    torch.manual_seed(1)
+    frame = torch.rand(1, 1, 96, 128)
+    other = torch.rand_like(student.states(frame)[name])
+    assert not torch.allclose(step(student, frame)["logits"], step(student, frame, **{name: other})["logits"])
+
+
+def test_differences_are_in_units_of_the_noise() -> None:
+    torch.manual_seed(2)
+    scene = torch.rand(1, 1, 96, 128) * 0.2 + 0.3
+    noise = 0.02
+    frames = [scene + noise * torch.randn_like(scene) for _ in range(2)]
+    seen, sigma, _ = Senses()(frames[0], frames[1], frames[1], scene)
+    assert sigma.item() == pytest.approx(noise, rel=0.1)
+    assert seen[:, 2].std().item() == pytest.approx(noise / (3 * noise + 2 / 255), rel=0.1)
+
+
+def test_a_step_of_the_gain_is_no_difference() -> None:
+    frame = torch.rand(1, 1, 96, 128) * 0.5
+    seen, _, _ = Senses()(frame + 0.1, frame, frame, frame)
+    assert seen[:, 1:].abs().max() < 1e-3
+
+
+def background_after(student: Student, *, gas: bool, still: bool, seconds: float) -> float:
+    """How far a background of 0 has come towards a frame of 1 under or outside a certain mask."""
+    frame, background = torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    logits = torch.full((1, 1, 16, 16), 20.0 if gas else -20.0)
+    movement = torch.zeros_like(frame) if still else torch.full_like(frame, 4.0)
+    for i in range(int(seconds * 10)):
+        background = student.background(frame, background, movement, logits, torch.tensor([[0.1, 60.0 + i / 10]]))
+    return float(background.mean())
+
+
+def test_the_background_takes_up_what_is_no_gas(student: Student) -> None:
+    assert background_after(student, gas=False, still=False, seconds=90) > 0.95
+
+
+def test_a_moving_plume_is_not_absorbed(student: Student) -> None:
+    assert background_after(student, gas=True, still=False, seconds=90) < 0.01
+
+
+def test_a_ghost_that_stays_still_is_let_in_slowly(student: Student) -> None:
+    taken = background_after(student, gas=True, still=True, seconds=30)
+    assert 0.05 < taken < 0.9
+    assert background_after(student, gas=True, still=True, seconds=400) > 0.9

@@ -1,0 +1,81 @@
+"""Training learns, saves, and goes on where it was cut short."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from calibration.render import GAS, UNKNOWN
+from quantize.dataset import RenderedBatches
+from quantize.losses import mask_loss, targets
+from quantize.student import Student
+from quantize.train import TrainConfig, batch_loss, unroll
+
+
+def test_unknown_pixels_cost_nothing() -> None:
+    masks = torch.zeros(1, 1, 1, 32, 32, dtype=torch.uint8)
+    masks[..., :16] = UNKNOWN
+    logits = torch.full((1, 1, 1, 16, 16), -8.0)
+    wrong = logits.clone()
+    wrong[..., :8] = 8.0
+    assert mask_loss(wrong, masks).item() == pytest.approx(mask_loss(logits, masks).item(), abs=1e-4)
+
+
+def test_a_mask_on_clean_air_costs() -> None:
+    masks = torch.zeros(1, 1, 1, 32, 32, dtype=torch.uint8)
+    clear = torch.full((1, 1, 1, 16, 16), -8.0)
+    assert mask_loss(-clear, masks) > mask_loss(clear, masks) + 1.0
+
+
+def test_labels_shrink_to_shares() -> None:
+    masks = torch.zeros(1, 1, 1, 4, 4, dtype=torch.uint8)
+    masks[..., 0, 0] = GAS
+    target, known = targets(masks, torch.zeros(1, 1, 1, 2, 2))
+    assert target.flatten().tolist() == [0.25, 0, 0, 0]
+    assert known.all()
+
+
+def test_the_future_does_not_reach_the_past() -> None:
+    torch.manual_seed(0)
+    student = Student().eval()
+    batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=96, frames=6)))
+    with torch.no_grad():
+        before, _, _ = unroll(student, batch, autocast=False)
+        batch.frames[4:] = 0
+        after, _, _ = unroll(student, batch, autocast=False)
+    assert torch.equal(before[:4], after[:4])
+    assert not torch.equal(before[4:], after[4:])
+
+
+@pytest.mark.slow
+def test_the_student_learns_one_batch() -> None:
+    torch.manual_seed(0)
+    student = Student()
+    batch = next(iter(RenderedBatches(None, seed=1, batch=4, size=96, frames=6)))
+    optimiser = torch.optim.AdamW(student.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        loss, _, _ = batch_loss(student, batch, TrainConfig(), autocast=False)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "student.pt"
+    command = [sys.executable, "-m", "quantize.train", "--out", str(out), "--minutes", "0.02", "--workers", "0"]
+    small = ["--batch", "2", "--frames", "4", "--size", "96", "--device", "cpu", "--threads", "1"]
+    for extra in ([], ["--resume"]):
+        done = subprocess.run([*command, *small, *extra], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "validation IoU" in done.stdout
+    runs = torch.load(out, weights_only=True)["provenance"]["runs"]
+    assert len(runs) == 2
+    assert runs[1]["steps"] > runs[0]["steps"] > 0
