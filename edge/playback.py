@@ -20,7 +20,7 @@ class Playback:
 
     def __init__(self, camera: CameraSettings, stop: threading.Event) -> None:
         self._camera, self._stop = camera, stop
-        self.dropped = 0  # frames of a recording whose time had passed before they were asked for
+        self.dropped = 0  # frames whose time had passed before they were asked for
         self.handed = 0.0  # time.monotonic() when the latest frame was handed out
 
     def __iter__(self) -> Iterator[Frame]:
@@ -34,7 +34,9 @@ class Playback:
 
     def _live(self) -> Iterator[Frame]:
         with self._open() as source:
-            yield from source
+            for frame in source:
+                self.dropped = source.dropped
+                yield frame
 
     def _recorded(self) -> Iterator[Frame]:
         """Time goes on over every repetition: the wrap of a loop is a cut in the picture, not in time."""

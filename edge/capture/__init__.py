@@ -32,6 +32,7 @@ class Source(Protocol):
     fps: float  # nominal
     size: tuple[int, int]  # width, height
     frames: int | None  # in total, where known beforehand
+    dropped: int  # frames overtaken by newer ones before they were asked for; a recording drops none
 
     def __enter__(self) -> Source: ...
 

@@ -37,6 +37,7 @@ class VideoFile:
         self.size = (first.shape[1], first.shape[0])
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
+        self.dropped = 0
         self.name = topic_name(path.stem)
 
     def __enter__(self) -> VideoFile:

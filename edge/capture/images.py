@@ -29,6 +29,7 @@ class Images:
         self.fps = fps
         self.size = (self._first.shape[1], self._first.shape[0])
         self.frames: int | None = len(files)
+        self.dropped = 0
         self.name = topic_name(path.resolve().stem)
 
     def __enter__(self) -> Images:

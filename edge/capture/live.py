@@ -44,6 +44,7 @@ class Camera:
         self.fps = fps or DEFAULT_FPS
         self.size = (0, 0)  # known once entered
         self.frames: int | None = None
+        self.dropped = 0
         self._said_fps = fps
         self._fresh = threading.Condition()
         self._newest: tuple[Array, float, float] | None = None  # image, monotonic time, utc; None: taken already
@@ -114,6 +115,7 @@ class Camera:
             any_came = True
             self.size = (image.shape[1], image.shape[0])
             with self._fresh:
+                self.dropped += self._newest is not None
                 self._newest = image, time.monotonic(), time.time()
                 self._fresh.notify_all()
         return any_came

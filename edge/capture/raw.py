@@ -24,6 +24,7 @@ class RawFrames:
         self.size = size
         self.fps = fps
         self.frames: int | None = None
+        self.dropped = 0
         self._pixel = np.dtype(dtype).newbyteorder("<")
         self._stream = stream or sys.stdin.buffer
 

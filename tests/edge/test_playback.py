@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edge import playback
+from edge.capture import live
 from edge.config import CameraSettings
-from edge.errors import ConfigError
+from edge.errors import BrokenSource, ConfigError
 from edge.playback import Playback
 
 
@@ -79,3 +80,33 @@ def test_a_clip_too_long_for_memory_is_not_played_backwards(clip, monkeypatch):
     monkeypatch.setattr(playback, "PINGPONG_BYTES", 3 * 24 * 32)
     with pytest.raises(ConfigError, match="too long to be played backwards from memory; use repeat: loop"):
         play(clip, 1, repeat="pingpong")
+
+
+def test_frames_that_a_camera_overtook_are_counted(monkeypatch):
+    class Device:
+        """Gives a thousand pictures at once, then nothing more."""
+
+        left = 1000
+
+        def isOpened(self):
+            return True
+
+        def get(self, _property):
+            return 25.0
+
+        def read(self):
+            self.left -= 1
+            return self.left >= 0, np.zeros((24, 32), np.uint8)
+
+        def release(self): ...
+
+    device = Device()
+    camera = live.Camera("rtsp://a", connect=lambda _source: device)
+    monkeypatch.setattr(live, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(playback.capture, "open", lambda *_args, **_options: camera)
+    playing = Playback(CameraSettings(name="a", source="rtsp://a"), threading.Event())
+    seen = []
+    with pytest.raises(BrokenSource):
+        seen.extend(playing)
+    assert playing.dropped > 0
+    assert len(seen) + playing.dropped == 1000

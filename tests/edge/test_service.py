@@ -94,7 +94,7 @@ def test_a_lost_camera_is_bad_quality_and_the_leak_stands(broker, ear, running, 
     behaviour = iter([60, None, 60])  # frames until it breaks, or not even there
 
     class Camera:
-        fps, size, frames, name = FPS, (320, 240), None, "camera"
+        fps, size, frames, name, dropped = FPS, (320, 240), None, "camera", 0
 
         def __init__(self) -> None:
             self._left = next(behaviour, 60)
