@@ -125,6 +125,8 @@ def test_an_absent_broker_holds_nobody_up_and_the_queue_is_bounded(caplog):
     publisher.publish("summary", payload.summary(summary(1), "north"), "north")
     assert time.monotonic() - began < 1
     assert publisher.dropped == len(events_of_a_leak()) - 2
+    while "no broker at 127.0.0.1" not in caplog.text:
+        time.sleep(0.02)
     publisher.close(STOPPED)
 
 
