@@ -18,6 +18,10 @@ from edge.records import Array
 
 Size = tuple[int, int]  # width, height
 
+STEPS = 64  # of a 16-bit range at least: sensor noise alone is no picture
+FLAT = 0.05  # share of the 16-bit range below which a picture shows no scene, so a closed shutter changes no range
+NARROW, NARROW_FRAMES = 0.25, 300  # a scene that fills less than this share for so many frames gets a range of its own
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -73,6 +77,7 @@ class Preprocessor:
         self._inverted = polarity == "black_hot"
         self._fixed = fixed_range
         self._range: Range | None = fixed_range
+        self._narrow = 0  # frames in a row whose scene fills little of the range
         self._input: Array = np.zeros(spec.inputs["frame"].shape, np.float32)
         self._plane: Array = self._input[0, 0]
         self._scaled: Array = np.zeros((1, 1), np.float32)  # the source in 0..1, before it is resized
@@ -107,15 +112,20 @@ class Preprocessor:
             np.subtract(np.float32(1), out, out=out)
 
     def _suitable(self, grey: Array) -> Range:
-        """The range in use, or a new one where the scene has left it or fills little of it."""
+        """The range in use, or a new one where the scene has left it or has filled little of it for long."""
         if self._fixed is not None:
             return self._fixed
         low, high = (float(value) for value in np.percentile(grey[::4, ::4], (1, 99)))
-        old = self._range
-        if old is not None and old.low <= low and high <= old.high and high - low > 0.1 * (old.high - old.low):
-            return old
-        # half of the range again for what the plume adds, and at least 64 steps: sensor noise alone is no picture
-        room = max(0.25 * (high - low), 0.5 * (64 - (high - low)))
+        old, spread = self._range, high - low
+        if old is not None:
+            span = old.high - old.low
+            self._narrow = self._narrow + 1 if spread < NARROW * span and span > 2 * STEPS else 0
+            inside = old.low <= low and high <= old.high and self._narrow < NARROW_FRAMES
+            if inside or spread < FLAT * span:
+                return old
+            self._narrow = 0
+        # half of the range again for what the plume adds
+        room = max(0.25 * spread, 0.5 * (STEPS - spread))
         new = Range(low - room, high + room)
         if old is not None:
             span = new.high - new.low

@@ -59,7 +59,7 @@ class Watch:
         small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
         held = self._held(image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
-        if deviation < FLAT and not BLACK <= mean <= WHITE:
+        if deviation < FLAT and (not BLACK <= mean <= WHITE or not image.any()):
             return Verdict(Quality.DARK)
         if deviation < FLAT and self._contrast > 4 * FLAT:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it

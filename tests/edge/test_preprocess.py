@@ -103,6 +103,17 @@ def test_a_scene_that_leaves_the_range_is_mapped_anew_and_says_how() -> None:
     np.testing.assert_allclose(gain * before + offset, again, atol=1e-5)
 
 
+def test_a_range_that_something_hot_has_widened_narrows_again_in_time() -> None:
+    preprocessor = Preprocessor(models.spec())
+    preprocessor.step(sixteen_bit(0, 7000, 30_000))
+    scene = sixteen_bit(1, 7000, 9000)
+    spread = []
+    for _ in range(320):
+        spread.append(float(preprocessor.step(scene).std()))
+    assert spread[0] == spread[250] < 0.1
+    assert spread[-1] > 0.15
+
+
 def test_sensor_noise_alone_is_not_blown_up() -> None:
     found = Preprocessor(models.spec()).step(sixteen_bit(0, 5000, 5004))
     assert found.std() < 0.05

@@ -139,6 +139,11 @@ def test_black_and_saturated_pictures_are_dark(level: int) -> None:
     assert all(flag & Quality.DARK for flag in seen(images))
 
 
+def test_a_16_bit_camera_without_any_signal_is_dark() -> None:
+    nothing = np.zeros((240, 320), np.uint16)
+    assert Watch().step(nothing, np.full((240, 320), 0.5, np.float32), 0.0).quality is Quality.DARK
+
+
 def test_a_night_sky_has_structure() -> None:
     night = 4 + VIEW * 0.05
     assert any_of(seen(scenes.shot(night, i, noise=0.7) for i in range(30))) is Quality.GOOD

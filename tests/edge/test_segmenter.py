@@ -148,6 +148,27 @@ def test_a_lens_cap_stays_flagged_over_the_gap_that_it_makes() -> None:
     assert all(Quality.SHUTTER in flag for flag in flags)
 
 
+@pytest.mark.parametrize("level", [9000, 30_000])
+def test_a_shutter_of_a_16_bit_camera_changes_nothing(level: int) -> None:
+    """Whether the shutter's temperature lies in the scene's range or far from it."""
+    seg, backend = segmenter()
+
+    def shot(i: int, view: Array) -> Frame:
+        noisy = view + np.random.default_rng(i).normal(0, 10, view.shape)
+        return Frame(noisy.astype(np.uint16), i, i / 15, i / 15)
+
+    deep = 20 * VIEW + 8000
+    for i in range(15):
+        seg.step(shot(i, deep))
+    shut = [seg.step(shot(15 + i, np.full_like(deep, level))).quality for i in range(3)]
+    assert all(flag in (Quality.SHUTTER, Quality.DARK) for flag in shut)
+    after = seg.step(shot(18, deep + 1200 * (gassy() != VIEW)))
+    assert after.quality is Quality.GOOD
+    assert after.mask[85:115, 105:145].all()
+    assert not after.mask[150:].any()
+    assert len(backend.fed) == 16
+
+
 def test_a_new_mapping_of_16_bits_keeps_the_plume() -> None:
     seg, _ = segmenter()
     deep = 20 * np.float32(VIEW) + 8000
