@@ -47,7 +47,7 @@ class Sighting:
     """What one believable frame contributed to the on-delay."""
 
     at: float  # on the alarm's clock
-    box: Box | None  # None: no plume
+    box: Box | None  # of the plume's largest part; None: no plume
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Leak:
     started_captured: float
     started_index: int
     last_seen: float
-    box: Box  # where it was seen last
+    box: Box  # where its largest part was seen last
     peak_area_px: int
     event_id: str = ""  # from here on: only once it is raised
     sequence: int = 0
@@ -85,7 +85,7 @@ def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str
     if not summary.quality.believable:
         return state, ()
     state = replace(state, clock=state.clock + elapsed)
-    box = summary.box if summary.area_share >= settings.min_area_share else None
+    box = _place(summary) if summary.area_share >= settings.min_area_share else None
     if state.phase.alarming:
         return _while_open(state, summary, box, settings, camera)
     return _while_closed(state, summary, box, settings, camera)
@@ -144,6 +144,14 @@ def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:
         start = (clock, summary.utc, summary.captured, summary.index)
         return Leak(*start, last_seen=clock, box=box, peak_area_px=summary.area_px)
     return replace(leak, last_seen=clock, box=box, peak_area_px=max(leak.peak_area_px, summary.area_px))
+
+
+def _place(summary: Summary) -> Box | None:
+    """The box of the plume's largest part: specks elsewhere, or a bird beside the plume, do not move it."""
+    if not summary.contour:
+        return summary.box
+    xs, ys = zip(*summary.contour, strict=True)
+    return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
 
 
 def _overlap(a: Box, b: Box) -> float:

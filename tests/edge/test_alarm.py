@@ -126,6 +126,22 @@ def test_a_bird_that_crosses_the_view_is_no_leak(speed):
     assert play(crossing)[1] == []
 
 
+def test_a_bird_beside_a_plume_neither_hides_nor_ends_the_leak():
+    plume = summary(0).contour
+    both = [replace(summary(n, box=(0, 50, 140 + n, 80)), contour=plume) for n in range(150)]
+    assert [event.type for event in play(both)[1]] == ["start", "update", "update", "update"]
+
+
+def test_specks_all_over_the_view_are_no_leak():
+    places = [(20, 20), (250, 30), (140, 200), (40, 180), (280, 200), (120, 60)]
+    specks = [replace(summary(n, box=(10, 10, 300, 220)), contour=_square(*places[n % 6])) for n in range(200)]
+    assert play(specks)[1] == []
+
+
+def _square(x: int, y: int) -> tuple[tuple[int, int], ...]:
+    return (x, y), (x + 8, y), (x + 8, y + 8), (x, y + 8)
+
+
 def test_a_plume_that_grows_and_sways_at_one_place_is_one_leak():
     swaying = [summary(n, box=(100, 90 + round(10 * math.sin(n / 8)), 20 + n, 30)) for n in range(150)]
     events = play(swaying)[1]
