@@ -21,7 +21,10 @@ class Images:
 
     def __init__(self, path: Path, fps: float) -> None:
         quiet_decoder()
-        files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix.lower() in IMAGES]
+        try:
+            files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix.lower() in IMAGES]
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
         if not files:
             raise SourceError(f"{path}: no images in this folder; looked for {', '.join(IMAGES)}")
         self._files = sorted(files, key=natural)

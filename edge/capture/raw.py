@@ -44,7 +44,7 @@ class RawFrames:
             if len(content) < wanted:
                 problem = f"stdin: ends within frame {index}: {len(content)} of {wanted} bytes; does --size fit?"
                 raise BrokenSource(problem) if index else SourceError(problem)
-            image = np.frombuffer(content, self._pixel).reshape(height, width)
+            image = np.frombuffer(content, self._pixel).reshape(height, width).astype(self._pixel.newbyteorder("="))
             yield Frame(image, index, index / self.fps, index / self.fps)
             index += 1
         if not index:

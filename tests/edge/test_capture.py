@@ -176,6 +176,15 @@ def test_floating_point_images_are_refused(tmp_path: Path) -> None:
         capture.open(str(tmp_path / "one.tif"))
 
 
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_folder: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(SourceError, match="cannot be read: Permission denied"):
+        capture.open(str(tmp_path))
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
     with pytest.raises(SourceError, match="no images in this folder"):
@@ -210,6 +219,7 @@ def test_raw_frames_come_one_after_the_other(dtype: str) -> None:
     for frame, image in zip(frames, images, strict=True):
         np.testing.assert_array_equal(frame.image, image)
         assert frame.image.dtype == np.dtype(dtype)
+        assert frame.image.flags.writeable
 
 
 def test_raw_frames_that_end_within_one_keep_the_others() -> None:
