@@ -16,7 +16,7 @@ import numpy as np
 
 from calibration.noise import NoiseBank
 from calibration.plume import draw_leak, simulate
-from calibration.scene import Camera, Footage, Mover, View, mover, procedural
+from calibration.scene import Camera, Footage, Mover, View, mover, procedural, sway
 from edge.records import Array
 
 VISIBLE_GREY = 1.0  # grey levels of 255 below which no 8-bit video shows a difference
@@ -56,14 +56,18 @@ class Renderer:
         view = self.view(2 // per_short)
         camera = Camera(rng, self.bank, self.size)
         scene, past = camera.expose(view.frames), camera.expose(view.earlier).mean(0)
+        if rng.random() < 0.3:
+            scene, past = sway(rng, self.bank, scene, past)
         behind, front = self.movers(), self.movers()
         for thing in behind:
             scene, past = stand(scene, past, thing, camera)
         if rng.random() < 0.25:  # the scene has warmed or cooled since
             drift = rng.uniform(0.005, 0.04) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
             past = past + drift.astype(np.float32)
-        leaks = not view.moving and rng.random() < 0.75
-        change, past_change = self.gas(scene, past) if leaks else (np.zeros_like(scene), np.zeros_like(past))
+        change, past_change = self.gas(scene, past)
+        if view.moving or rng.random() < 0.27:
+            change = np.zeros_like(change)  # clean air; now and then the background still holds a plume that has gone
+            past_change *= np.float32(rng.choice([0, 0, 1]))
         scene, past = scene + change, past + past_change
         for thing in front:
             scene, past = stand(scene, past, thing, camera)
@@ -104,7 +108,7 @@ class Renderer:
             depth += clip
             before[: len(earlier)] += earlier
         opacity, past_opacity = 1 - cv2.exp(-depth), (1 - cv2.exp(-before)).mean(0)
-        contrast = np.float32(np.exp(rng.uniform(np.log(0.03), np.log(0.45))) * rng.choice([1, 1, 1, -1, -1]))
+        contrast = np.float32(np.exp(rng.uniform(np.log(0.05), np.log(0.5))) * rng.choice([1, 1, 1, -1, -1]))
         # a running camera has kept some, none or all of the mean plume out of its background
         kept = np.float32(rng.choice([0.0, rng.random(), 1.0]))
         if rng.random() < 0.5:  # the same contrast all over the view

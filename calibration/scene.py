@@ -169,6 +169,34 @@ def structure(rng: np.random.Generator, image: Array, solid: Array) -> None:
         cv2.line(solid, (x, y), end, 1.0, thick)
 
 
+def sway(rng: np.random.Generator, bank: NoiseBank, scene: Array, past: Array) -> tuple[Array, Array]:
+    """Parts of the scene that move in place: foliage in the wind, a flag, a person's limbs, air over something hot.
+
+    Each part is shifted to and fro by some tenths of a pixel to a few pixels; its texture stays, which gas would veil.
+    """
+    frames, height, width = scene.shape
+    yy, xx = np.mgrid[:height, :width].astype(np.float32)
+    moved = np.zeros((frames + 1, 2, height, width), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        rx, ry = rng.uniform(0.04, 0.35, 2) * (width, height)
+        part = np.exp(-((((xx - x) / rx) ** 2 + ((yy - y) / ry) ** 2) ** 2))
+        if rng.random() < 0.5:  # not all of it alike
+            part = part * bank.still(rng, (height, width), rng.uniform(0.2, 1.0))
+        strength, angle = np.exp(rng.uniform(np.log(0.2), np.log(3.0))), rng.uniform(0, 2 * np.pi)
+        phase = rng.uniform(0, 2 * np.pi, 2) + rng.uniform(0.1, 1.5, 2) * np.arange(frames + 1)[:, None]
+        path = strength * (np.sin(phase[:, 0]) + 0.5 * np.sin(phase[:, 1]))
+        path += strength * rng.normal(0, 0.3, frames + 1)
+        moved += (path[:, None, None, None] * np.array([np.cos(angle), np.sin(angle)])[:, None, None] * part).astype(
+            np.float32
+        )
+    shifted = [
+        cv2.remap(image, xx + dx, yy + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for image, (dx, dy) in zip((*scene, past), moved, strict=True)
+    ]
+    return np.stack(shifted[:-1]), shifted[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Mover:
     """A person-, bird- or vehicle-like thing: one opacity map and one grey-level map a frame, and one for the past

@@ -36,14 +36,22 @@ class TrainConfig:
     decay: float = 1e-4
     ema: float = 0.998
     side_weight: float = 0.3
+    stray_memory: float = 0.4  # share of clips that start with what another clip left behind
 
 
-def unroll(student: Student, batch: Batch, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (T, N, 1, h, w) at 1/2, 1/4 and 1/8 of a batch's frames, state carried as the ring would."""
+def unroll(
+    student: Student, batch: Batch, *, autocast: bool, memory: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits (T, N, 1, h, w) at 1/2, 1/4 and 1/8 of a batch's frames, state carried as the ring would, and the memory
+    at the end. `memory` is what the clips start with; nothing where it is None."""
     device = next(student.parameters()).device
     frames = batch.frames.to(device).float() / 255.0
     states = student.states(frames[0])
-    background, memory = batch.background.to(device), states["memory"]
+    background = batch.background.to(device)
+    memory = states["memory"] if memory is None else memory
+    if student.training:  # one graph for the first steps and the later ones
+        for empty in (memory, states["key_short"], states["key_long"]):
+            empty.requires_grad_()
     age = batch.age.to(device)
     keys: list[Tensor] = []
     steps: list[dict[str, Tensor]] = []
@@ -61,17 +69,19 @@ def unroll(student: Student, batch: Batch, *, autocast: bool) -> tuple[Tensor, T
         background, memory = step["background_next"].detach().float(), step["memory_next"].float()
         steps.append(step)
     full, quarter, eighth = (torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))
-    return full, quarter, eighth
+    return full, quarter, eighth, memory.detach()
 
 
-def batch_loss(student: Student, batch: Batch, config: TrainConfig, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, and the intersection and union of the masks at probability 0.5."""
-    logits, *sides = unroll(student, batch, autocast=autocast)
+def batch_loss(
+    student: Student, batch: Batch, config: TrainConfig, *, autocast: bool, memory: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Loss, the intersection and union of the masks at probability 0.5, and the memory at the end."""
+    logits, *sides, memory = unroll(student, batch, autocast=autocast, memory=memory)
     masks = batch.masks.to(logits.device)
     loss = mask_loss(logits, masks) + config.side_weight * sum(mask_loss(side, masks) for side in sides)
     target, known = targets(masks, logits)
     said, true = (logits > 0) & (known > 0), target > 0.5
-    return loss, (said & true).sum(), (said | true).sum()
+    return loss, (said & true).sum(), (said | true).sum(), memory
 
 
 def validate(student: Student, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
@@ -80,7 +90,7 @@ def validate(student: Student, batches: list[Batch], config: TrainConfig, *, aut
     both = union = 0
     with torch.no_grad():
         for batch in batches:
-            _, i, u = batch_loss(student, batch, config, autocast=autocast)
+            _, i, u, _ = batch_loss(student, batch, config, autocast=autocast)
             both, union = both + int(i), union + int(u)
     return both / max(union, 1)
 
@@ -131,11 +141,13 @@ class Run:
     data: str
     student: Student
     ema: Student
+    compiled: Student  # the student, or a compiled form of it
     optimiser: torch.optim.Optimizer
     steps: int = 0
     spent: float = 0.0  # minutes
     score: float = 0.0  # validation IoU of the averaged weights
     history: tuple[dict[str, object], ...] = ()  # earlier runs on the same weights
+    memory: Tensor | None = None  # what the last batch left behind
 
     def save(self, path: Path) -> None:
         this = {**asdict(self.config), "minutes": self.minutes, "steps": self.steps, "commit": commit()}
@@ -168,11 +180,20 @@ class Run:
         warm = 1.0 if self.history else min(1.0, (self.steps + 1) / 200)
         return self.config.rate * warm * max(0.01, 0.5 * (1 + cos(pi * self.spent / self.minutes)))
 
+    def stray_memory(self) -> Tensor | None:
+        """Memory to start with: of another clip for some, empty for the others. A camera that has once been wrong must
+        find its way back, and clips are too short to show that."""
+        if self.memory is None:
+            return None
+        kept = torch.rand(len(self.memory), 1, 1, 1) < self.config.stray_memory
+        return self.memory.roll(1, 0) * kept.to(self.memory)
+
     def step(self, batch: Batch) -> tuple[float, int, int]:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.student.train()
-        loss, both, union = batch_loss(self.student, batch, self.config, autocast=True)
+        stray = self.stray_memory()
+        loss, both, union, self.memory = batch_loss(self.compiled, batch, self.config, autocast=True, memory=stray)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         share_gradients(self.student)
@@ -191,6 +212,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
+    parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
     for name in ("seed", "batch", "frames", "size", "rate"):
         default = getattr(TrainConfig, name)
@@ -209,9 +231,12 @@ def start(options: argparse.Namespace) -> Run:
         seed=options.seed, batch=options.batch, frames=options.frames, size=options.size, rate=options.rate
     )
     student = Student().to(device, memory_format=torch.channels_last)
+    compiled = torch.compile(student) if options.compile else student
     optimiser = torch.optim.AdamW(student.parameters(), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
-    run = Run(config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), optimiser)
+    run = Run(
+        config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), compiled, optimiser
+    )
     if options.resume:
         run.load(options.out, device)
     return run

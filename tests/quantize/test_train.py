@@ -44,9 +44,9 @@ def test_the_future_does_not_reach_the_past() -> None:
     student = Student().eval()
     batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=96, frames=6)))
     with torch.no_grad():
-        before, _, _ = unroll(student, batch, autocast=False)
+        before, *_ = unroll(student, batch, autocast=False)
         batch.frames[4:] = 0
-        after, _, _ = unroll(student, batch, autocast=False)
+        after, *_ = unroll(student, batch, autocast=False)
     assert torch.equal(before[:4], after[:4])
     assert not torch.equal(before[4:], after[4:])
 
@@ -59,7 +59,7 @@ def test_the_student_learns_one_batch() -> None:
     optimiser = torch.optim.AdamW(student.parameters(), lr=3e-3)
     losses = []
     for _ in range(25):
-        loss, _, _ = batch_loss(student, batch, TrainConfig(), autocast=False)
+        loss, *_ = batch_loss(student, batch, TrainConfig(), autocast=False)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
