@@ -23,7 +23,7 @@ class Quality(enum.Flag):
     WARMING_UP = enum.auto()  # less history than the longest lag
     GAP = enum.auto()  # time jumped: state was reset
     CUT = enum.auto()  # another view: state was reset
-    GAIN = enum.auto()  # the camera changed its gain (AGC step): background was reset
+    GAIN = enum.auto()  # the camera changed its gain (AGC step): what is remembered was rescaled
     SHUTTER = enum.auto()  # a shutter (NUC) event: the frame shows no scene
     MOVING = enum.auto()  # the view moves: temporal differences are not to be believed
     FROZEN = enum.auto()  # the camera repeats one frame
