@@ -51,21 +51,21 @@ def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> L
     return Leak(
         x=float(rng.uniform(-0.1, 1.1) * width if edge_source else rng.uniform(0.08, 0.92) * width),
         y=float(rng.uniform(0.2, 1.05) * height),
-        radius=float(rng.uniform(2.0, 7.0) if wide else rng.uniform(0.7, 3.0)),
+        radius=float(rng.uniform(3.0, 14.0) if wide else rng.uniform(0.7, 3.0)),
         jet=float(speed * rng.choice([0.0, 0.0, 1.0, 2.0])),
         jet_angle=float(rng.uniform(0, 2 * np.pi)),
         speed=speed,
         # gas in the open rises a little more often than it sinks
         angle=float(rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else -np.pi / 2 + rng.normal(0, 0.9)),
-        turbulence=float(rng.uniform(0.5, 1.3) if wide else rng.uniform(0.1, 0.8)),
+        turbulence=float(rng.uniform(0.6, 1.5) if wide else rng.uniform(0.1, 0.8)),
         gust=float(rng.uniform(0.0, 0.5)),
         meander=float(rng.uniform(0.0, 0.6)),
         pulsing=float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1.0)])),
-        diffusion=float(rng.uniform(0.4, 1.3) if wide else rng.uniform(0.15, 0.7)),
+        diffusion=float(rng.uniform(0.5, 1.5) if wide else rng.uniform(0.15, 0.7)),
         fading=float(rng.uniform(0.0, 0.9)),
         texture=float(rng.uniform(0.1, 0.8)),
         depth=float(np.exp(rng.uniform(np.log(0.08), np.log(2.0)))),
-        cell=float(rng.uniform(2.5, 4.0) if wide else rng.uniform(1.4, 2.2)),
+        cell=float(rng.uniform(3.0, 7.0) if wide else rng.uniform(1.4, 2.2)),
         onset=float(rng.uniform(1, frames * 0.6) if rng.random() < 0.3 else -1.0),
     )
 

@@ -64,10 +64,12 @@ class Renderer:
         if rng.random() < 0.25:  # the scene has warmed or cooled since
             drift = rng.uniform(0.005, 0.04) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
             past = past + drift.astype(np.float32)
-        change, past_change = self.gas(scene, past)
-        if view.moving or rng.random() < 0.27:
-            change = np.zeros_like(change)  # clean air; now and then the background still holds a plume that has gone
-            past_change *= np.float32(rng.choice([0, 0, 1]))
+        leaks, ghost = not view.moving and rng.random() < 0.75, rng.random() < 0.3
+        change, past_change = np.zeros_like(scene), np.zeros_like(past)
+        if leaks or ghost:
+            change, past_change = self.gas(scene, past)
+        if not leaks:  # clean air; now and then the background still holds a plume that has gone
+            change = np.zeros_like(scene)
         scene, past = scene + change, past + past_change
         for thing in front:
             scene, past = stand(scene, past, thing, camera)

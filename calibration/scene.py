@@ -176,25 +176,28 @@ def sway(rng: np.random.Generator, bank: NoiseBank, scene: Array, past: Array) -
     """
     frames, height, width = scene.shape
     yy, xx = np.mgrid[:height, :width].astype(np.float32)
-    moved = np.zeros((frames + 1, 2, height, width), np.float32)
+    parts, paths = [], []
     for _ in range(int(rng.integers(1, 4))):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         rx, ry = rng.uniform(0.04, 0.35, 2) * (width, height)
-        part = np.exp(-((((xx - x) / rx) ** 2 + ((yy - y) / ry) ** 2) ** 2))
+        part = cv2.exp(
+            -((((xx - np.float32(x)) / np.float32(rx)) ** 2 + ((yy - np.float32(y)) / np.float32(ry)) ** 2) ** 2)
+        )
         if rng.random() < 0.5:  # not all of it alike
             part = part * bank.still(rng, (height, width), rng.uniform(0.2, 1.0))
         strength, angle = np.exp(rng.uniform(np.log(0.2), np.log(3.0))), rng.uniform(0, 2 * np.pi)
         phase = rng.uniform(0, 2 * np.pi, 2) + rng.uniform(0.1, 1.5, 2) * np.arange(frames + 1)[:, None]
-        path = strength * (np.sin(phase[:, 0]) + 0.5 * np.sin(phase[:, 1]))
-        path += strength * rng.normal(0, 0.3, frames + 1)
-        moved += (path[:, None, None, None] * np.array([np.cos(angle), np.sin(angle)])[:, None, None] * part).astype(
-            np.float32
+        swing = np.sin(phase[:, 0]) + 0.5 * np.sin(phase[:, 1]) + rng.normal(0, 0.3, frames + 1)
+        parts.append(part)
+        paths.append(strength * swing[:, None] * np.array([np.cos(angle), np.sin(angle)]))
+    moved = []
+    for t, image in enumerate((*scene, past)):
+        dx, dy = (
+            sum((np.float32(p[t, i]) * part for p, part in zip(paths, parts, strict=True)), np.float32(0))
+            for i in (0, 1)
         )
-    shifted = [
-        cv2.remap(image, xx + dx, yy + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for image, (dx, dy) in zip((*scene, past), moved, strict=True)
-    ]
-    return np.stack(shifted[:-1]), shifted[-1]
+        moved.append(cv2.remap(image, xx + dx, yy + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return np.stack(moved[:-1]), moved[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     top_speed = {"person": 2.5, "bird": 8.0, "vehicle": 6.0}[kind]
     stays = kind != "bird" and rng.random() < 0.45
     speed = 0.0 if stays else rng.uniform(0.1, top_speed) * rng.choice([-1, 1])
+    stops = int(rng.integers(1, frames)) if rng.random() < 0.4 else frames  # and stays where it then is
     climb = rng.normal(0, 0.3) * abs(speed) if kind == "bird" else 0.0
     x0, y0 = rng.uniform(0, width), rng.uniform(0.2, 1.0) * height
     base = rng.uniform(0.0, 1.0)
@@ -224,8 +228,9 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     blur = rng.uniform(0.4, 1.2)
     opacity = np.empty((frames, height, width), np.float32)
     for t in range(-1, frames):
-        x, y = x0 + speed * max(t, 0), y0 + climb * max(t, 0)
-        beat = np.sin(rhythm * t + phase)
+        walked = min(max(t, 0), stops)
+        x, y = x0 + speed * walked, y0 + climb * walked
+        beat = np.sin(rhythm * (walked if speed else t) + phase)
         canvas = np.zeros(size, np.uint8)
         {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}[kind](canvas, x, y, tall, swing * beat)
         soft = cv2.GaussianBlur(canvas, (0, 0), blur).astype(np.float32) / 255.0
