@@ -16,7 +16,7 @@ import numpy as np
 
 from calibration.noise import NoiseBank
 from calibration.plume import draw_leak, simulate
-from calibration.scene import Camera, Footage, Mover, View, mover, procedural, sway
+from calibration.scene import Camera, Footage, Mover, View, creep, mover, procedural, sway
 from edge.records import Array
 
 VISIBLE_GREY = 1.0  # grey levels of 255 below which no 8-bit video shows a difference
@@ -58,6 +58,8 @@ class Renderer:
         scene, past = camera.expose(view.frames), camera.expose(view.earlier).mean(0)
         if rng.random() < 0.3:
             scene, past = sway(rng, self.bank, scene, past)
+        if rng.random() < 0.25:
+            past = creep(rng, self.bank, past)
         behind, front = self.movers(), self.movers()
         for thing in behind:
             scene, past = stand(scene, past, thing, camera)

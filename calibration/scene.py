@@ -200,6 +200,16 @@ def sway(rng: np.random.Generator, bank: NoiseBank, scene: Array, past: Array) -
     return np.stack(moved[:-1]), moved[-1]
 
 
+def creep(rng: np.random.Generator, bank: NoiseBank, past: Array) -> Array:
+    """The past with its parts shifted by up to some pixels: cloud and shadows have drifted on since, slower than any lag
+    would show; a mast has sagged."""
+    size = past.shape
+    yy, xx = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    strength, zoom = np.exp(rng.uniform(np.log(0.3), np.log(5.0))), rng.uniform(0.5, 4.0)
+    dx, dy = (np.float32(strength) * (bank.still(rng, size, zoom) + np.float32(rng.normal())) for _ in range(2))
+    return cv2.remap(past, xx + dx, yy + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 @dataclass(frozen=True, slots=True)
 class Mover:
     """A person-, bird- or vehicle-like thing: one opacity map and one grey-level map a frame, and one for the past

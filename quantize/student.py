@@ -32,8 +32,8 @@ class StudentConfig:
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
-    background_s: float = 20.0  # time constant of the slow background
-    ghost_s: float = 120.0  # time in which something still leaves the mask
+    background_s: float = 8.0  # time constant of the slow background
+    ghost_s: float = 30.0  # time in which something still leaves the mask
 
 
 class Senses(nn.Module):
