@@ -201,8 +201,8 @@ def sway(rng: np.random.Generator, bank: NoiseBank, scene: Array, past: Array) -
 
 
 def creep(rng: np.random.Generator, bank: NoiseBank, past: Array) -> Array:
-    """The past with its parts shifted by up to some pixels: cloud and shadows have drifted on since, slower than any lag
-    would show; a mast has sagged."""
+    """The past with its parts shifted by up to some pixels: cloud and shadows have drifted on since, slower than any
+    lag would show; a mast has sagged."""
     size = past.shape
     yy, xx = np.mgrid[: size[0], : size[1]].astype(np.float32)
     strength, zoom = np.exp(rng.uniform(np.log(0.3), np.log(5.0))), rng.uniform(0.5, 4.0)
