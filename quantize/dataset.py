@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,11 @@ class Batch:
     age: Tensor  # (N,) seconds since the reset at the first frame
     interval: float  # seconds between frames
     steps_per_lag: tuple[int, int]
+
+    def parts(self, length: int) -> Iterator[Batch]:
+        """The same clips, `length` frames at a time."""
+        for at in range(0, len(self.frames), length):
+            yield replace(self, frames=self.frames[at : at + length], masks=self.masks[at : at + length])
 
 
 def collate(clips: list[RenderedClip]) -> Batch:
@@ -72,7 +77,7 @@ def training_batches(
     return iter(DataLoader(dataset, batch_size=None, num_workers=workers, prefetch_factor=6 if workers else None))
 
 
-def validation_batches(data: Path | None, *, size: int, frames: int, count: int = 6, batch: int = 8) -> list[Batch]:
+def validation_batches(data: Path | None, *, size: int, frames: int, count: int = 3, batch: int = 8) -> list[Batch]:
     """The same rendered clips each time, over scenes that training does not see."""
     footage = Footage(data, "val", per_scene=1) if data else None
     stream = iter(RenderedBatches(footage, seed=20_000_003, batch=batch, size=size, frames=frames))

@@ -92,7 +92,13 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> 
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "CalibMovingAverage": True},
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "CalibMovingAverage": True,
+                # quantise what a convolution reads, not what it writes: its ReLU comes first
+                "OpTypesToExcludeOutputQuantization": ["Conv"],
+            },
         )
     provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
     return write_spec(out, precision="int8", threshold=spec.threshold, provenance=provenance)

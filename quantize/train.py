@@ -30,7 +30,8 @@ class TrainConfig:
 
     seed: int = 7
     batch: int = 8
-    frames: int = 12
+    frames: int = 12  # between two steps of the optimiser
+    clip_frames: int = 36  # of a rendered clip: long enough to live with one's own mistakes
     size: int = 160
     rate: float = 3e-3
     decay: float = 1e-4
@@ -39,49 +40,71 @@ class TrainConfig:
     stray_memory: float = 0.4  # share of clips that start with what another clip left behind
 
 
-def unroll(
-    student: Student, batch: Batch, *, autocast: bool, memory: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits (T, N, 1, h, w) at 1/2, 1/4 and 1/8 of a batch's frames, state carried as the ring would, and the memory
-    at the end. `memory` is what the clips start with; nothing where it is None."""
-    device = next(student.parameters()).device
-    frames = batch.frames.to(device).float() / 255.0
-    states = student.states(frames[0])
-    background = batch.background.to(device)
-    memory = states["memory"] if memory is None else memory
+CHANGEABLE = ("seed", "batch", "frames", "clip_frames", "size", "rate")  # from the command line
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the frames so far have left behind: the ring's content, for a batch of clips."""
+
+    frames: Tensor  # (L, N, 1, H, W) float32, the last ones, no more than the long lag wants
+    keys: tuple[Tensor, ...]  # of the same frames
+    background: Tensor
+    memory: Tensor
+    steps: int = 0
+
+    @classmethod
+    def none(cls, student: Student, batch: Batch, memory: Tensor | None = None) -> Past:
+        """Before the first frame; `memory` is what a clip may wrongly remember."""
+        device = next(student.parameters()).device
+        background = batch.background.to(device)
+        if memory is None:
+            memory = student.states(background)["memory"]
+        return cls(background.new_zeros(0, *background.shape), (), background, memory)
+
+
+def unroll(student: Student, batch: Batch, past: Past, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor, Past]:
+    """Logits (T, N, 1, h, w) at 1/2, 1/4 and 1/8 of a batch's frames, state carried as the ring would, and the past for
+    the frames that follow; no gradient goes back beyond the first frame."""
+    device = past.background.device
+    frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
+    keys, background, memory = list(past.keys), past.background, past.memory.detach()
+    empty = student.states(frames[0])
     if student.training:  # one graph for the first steps and the later ones
-        for empty in (memory, states["key_short"], states["key_long"]):
-            empty.requires_grad_()
+        keys = [key.detach().requires_grad_() for key in keys]
+        for tensor in (memory, empty["key_short"], empty["key_long"]):
+            tensor.requires_grad_()
     age = batch.age.to(device)
-    keys: list[Tensor] = []
     steps: list[dict[str, Tensor]] = []
-    for t, frame in enumerate(frames):
-        since = age + t * batch.interval
-        clock = torch.stack((torch.full_like(since, batch.interval if t else 0.0), since), dim=1)
-        past = {"background": background, "memory": memory}
+    for t in range(len(batch.frames)):
+        now, at = past.steps + t, len(past.frames) + t
+        since = age + now * batch.interval
+        clock = torch.stack((torch.full_like(since, batch.interval if now else 0.0), since), dim=1)
+        states = {"background": background, "memory": memory}
         for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
-            known = t >= lag
-            past[f"frame_{name}"] = frames[t - lag] if known else frame
-            past[f"key_{name}"] = keys[t - lag] if known else states[f"key_{name}"]
+            states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
+            states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            step = student(frame, clock, **past)
+            step = student(frames[at], clock, **states)
         keys.append(step["key"])
         background, memory = step["background_next"].detach().float(), step["memory_next"].float()
         steps.append(step)
     full, quarter, eighth = (torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))
-    return full, quarter, eighth, memory.detach()
+    longest = batch.steps_per_lag[1]
+    after = Past(frames[-longest:], tuple(keys[-longest:]), background, memory, past.steps + len(batch.frames))
+    return full, quarter, eighth, after
 
 
 def batch_loss(
-    student: Student, batch: Batch, config: TrainConfig, *, autocast: bool, memory: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Loss, the intersection and union of the masks at probability 0.5, and the memory at the end."""
-    logits, *sides, memory = unroll(student, batch, autocast=autocast, memory=memory)
+    student: Student, batch: Batch, past: Past, config: TrainConfig, *, autocast: bool
+) -> tuple[Tensor, Tensor, Tensor, Past]:
+    """Loss, the intersection and union of the masks at probability 0.5, and the past for the next frames."""
+    logits, *sides, after = unroll(student, batch, past, autocast=autocast)
     masks = batch.masks.to(logits.device)
     loss = mask_loss(logits, masks) + config.side_weight * sum(mask_loss(side, masks) for side in sides)
     target, known = targets(masks, logits)
     said, true = (logits > 0) & (known > 0), target > 0.5
-    return loss, (said & true).sum(), (said | true).sum(), memory
+    return loss, (said & true).sum(), (said | true).sum(), after
 
 
 def validate(student: Student, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
@@ -90,8 +113,10 @@ def validate(student: Student, batches: list[Batch], config: TrainConfig, *, aut
     both = union = 0
     with torch.no_grad():
         for batch in batches:
-            _, i, u, _ = batch_loss(student, batch, config, autocast=autocast)
-            both, union = both + int(i), union + int(u)
+            past = Past.none(student, batch)
+            for part in batch.parts(config.frames):
+                _, i, u, past = batch_loss(student, part, past, config, autocast=autocast)
+                both, union = both + int(i), union + int(u)
     return both / max(union, 1)
 
 
@@ -188,12 +213,20 @@ class Run:
         kept = torch.rand(len(self.memory), 1, 1, 1) < self.config.stray_memory
         return self.memory.roll(1, 0) * kept.to(self.memory)
 
-    def step(self, batch: Batch) -> tuple[float, int, int]:
+    def learn(self, batch: Batch) -> list[tuple[float, float, float]]:
+        """Learn from whole clips, part by part; loss, intersection and union of each."""
+        self.student.train()
+        past, seen = Past.none(self.student, batch, self.stray_memory()), []
+        for part in batch.parts(self.config.frames):
+            figures, past = self.step(part, past)
+            seen.append(figures)
+        self.memory = past.memory.detach()
+        return seen
+
+    def step(self, batch: Batch, past: Past) -> tuple[tuple[float, float, float], Past]:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        self.student.train()
-        stray = self.stray_memory()
-        loss, both, union, self.memory = batch_loss(self.compiled, batch, self.config, autocast=True, memory=stray)
+        loss, both, union, after = batch_loss(self.compiled, batch, past, self.config, autocast=True)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         share_gradients(self.student)
@@ -201,7 +234,7 @@ class Run:
         self.optimiser.step()
         self.steps += 1
         average(self.ema, self.student, min(self.config.ema, (self.steps + 1) / (self.steps + 20)))
-        return loss.item(), int(both), int(union)
+        return (loss.item(), float(both), float(union)), after
 
 
 def parse() -> argparse.Namespace:
@@ -214,9 +247,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
-    for name in ("seed", "batch", "frames", "size", "rate"):
+    for name in CHANGEABLE:
         default = getattr(TrainConfig, name)
-        parser.add_argument(f"--{name}", type=type(default), default=default)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     return parser.parse_args()
 
 
@@ -227,9 +260,7 @@ def start(options: argparse.Namespace) -> Run:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    config = TrainConfig(
-        seed=options.seed, batch=options.batch, frames=options.frames, size=options.size, rate=options.rate
-    )
+    config = TrainConfig(**{name: getattr(options, name) for name in CHANGEABLE})
     student = Student().to(device, memory_format=torch.channels_last)
     compiled = torch.compile(student) if options.compile else student
     optimiser = torch.optim.AdamW(student.parameters(), lr=config.rate, weight_decay=config.decay)
@@ -246,7 +277,7 @@ def main() -> None:
     options = parse()
     run = start(options)
     config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
-    stream = {"size": config.size, "frames": config.frames, "batch": config.batch}
+    stream = {"size": config.size, "frames": config.clip_frames, "batch": config.batch}
     seed = config.seed + run.steps + 104_729 * rank
     batches = training_batches(options.data, seed=seed, workers=options.workers, **stream)
     held_out = validation_batches(options.data, **stream) if rank == 0 else []
@@ -254,8 +285,8 @@ def main() -> None:
     already = run.spent
     smooth: list[float] = []
     while not any_done(run.spent >= run.minutes):
-        seen = run.step(next(batches))
-        smooth = [0.98 * old + 0.02 * new for old, new in zip(smooth, seen, strict=True)] if smooth else list(seen)
+        for seen in run.learn(next(batches)):
+            smooth = [0.98 * old + 0.02 * new for old, new in zip(smooth or seen, seen, strict=True)]
         run.spent = already + (time.monotonic() - begun) / 60
         if rank == 0 and (time.monotonic() - last > 150 or run.spent >= run.minutes):
             last = time.monotonic()

@@ -13,7 +13,7 @@ from calibration.render import GAS, UNKNOWN
 from quantize.dataset import RenderedBatches
 from quantize.losses import mask_loss, targets
 from quantize.student import Student
-from quantize.train import TrainConfig, batch_loss, unroll
+from quantize.train import Past, TrainConfig, batch_loss, unroll
 
 
 def test_unknown_pixels_cost_nothing() -> None:
@@ -44,11 +44,24 @@ def test_the_future_does_not_reach_the_past() -> None:
     student = Student().eval()
     batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=96, frames=6)))
     with torch.no_grad():
-        before, *_ = unroll(student, batch, autocast=False)
+        before, *_ = unroll(student, batch, Past.none(student, batch), autocast=False)
         batch.frames[4:] = 0
-        after, *_ = unroll(student, batch, autocast=False)
+        after, *_ = unroll(student, batch, Past.none(student, batch), autocast=False)
     assert torch.equal(before[:4], after[:4])
     assert not torch.equal(before[4:], after[4:])
+
+
+def test_a_clip_in_parts_is_the_clip_as_a_whole() -> None:
+    torch.manual_seed(0)
+    student = Student().eval()
+    batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=96, frames=14)))
+    with torch.no_grad():
+        whole, *_ = unroll(student, batch, Past.none(student, batch), autocast=False)
+        past, parts = Past.none(student, batch), []
+        for part in batch.parts(5):
+            logits, _, _, past = unroll(student, part, past, autocast=False)
+            parts.append(logits)
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -59,7 +72,7 @@ def test_the_student_learns_one_batch() -> None:
     optimiser = torch.optim.AdamW(student.parameters(), lr=3e-3)
     losses = []
     for _ in range(25):
-        loss, *_ = batch_loss(student, batch, TrainConfig(), autocast=False)
+        loss, *_ = batch_loss(student, batch, Past.none(student, batch), TrainConfig(), autocast=False)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -71,7 +84,7 @@ def test_the_student_learns_one_batch() -> None:
 def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "student.pt"
     command = [sys.executable, "-m", "quantize.train", "--out", str(out), "--minutes", "0.02", "--workers", "0"]
-    small = ["--batch", "2", "--frames", "4", "--size", "96", "--device", "cpu", "--threads", "1"]
+    small = ["--batch", "2", "--frames", "4", "--clip-frames", "8", "--size", "96", "--device", "cpu", "--threads", "1"]
     for extra in ([], ["--resume"]):
         done = subprocess.run([*command, *small, *extra], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
