@@ -64,9 +64,9 @@ class Renderer:
         for thing in behind:
             scene, past = stand(scene, past, thing, camera)
         if rng.random() < 0.25:  # the scene has warmed or cooled since
-            drift = rng.uniform(0.005, 0.04) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
+            drift = rng.uniform(0.002, 0.012) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
             past = past + drift.astype(np.float32)
-        leaks, ghost = not view.moving and rng.random() < 0.75, rng.random() < 0.3
+        leaks, ghost = not view.moving and rng.random() < 0.75, rng.random() < 0.2
         change, past_change = np.zeros_like(scene), np.zeros_like(past)
         if leaks or ghost:
             change, past_change = self.gas(scene, past)
