@@ -33,6 +33,7 @@ class StudentConfig:
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
     background_s: float = 8.0  # time constant of the slow background
+    memory_s: float = 0.15  # time constant with which the memory fades
     ghost_s: float = 30.0  # time in which something still leaves the mask
 
 
@@ -186,6 +187,8 @@ class Student(nn.Module):
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
         the coarser `side4`, `side8` logits, which only training looks at."""
+        # what is remembered fades with time, at any frame rate alike: belief must be earned again from the pixels
+        memory = memory * torch.exp(-clock[:, 0] / self.config.memory_s).reshape(-1, 1, 1, 1)
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)
         e4 = self.body4(self.recall(torch.cat((self.enter4(e2), memory), dim=1)))
