@@ -16,7 +16,7 @@ def student() -> Student:
 
 def step(student: Student, frame: torch.Tensor, **changed: torch.Tensor) -> dict[str, torch.Tensor]:
     with torch.no_grad():
-        return student(frame, torch.tensor([[0.1, 1.0]]), **{**student.states(frame), **changed})
+        return student(frame, torch.tensor([[0.01, 1.0]]), **{**student.states(frame), **changed})
 
 
 def test_shapes_follow_the_frame(student: Student) -> None:
@@ -38,6 +38,18 @@ def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
     for _ in range(30):
         memory = step(student, torch.rand(1, 1, 96, 128), memory=memory)["memory_next"]
     assert memory.abs().max() <= 1.0
+
+
+def test_memory_fades_with_time(student: Student) -> None:
+    torch.manual_seed(3)
+    frame = torch.rand(1, 1, 96, 128)
+    remembered = {**student.states(frame), "memory": torch.rand(1, 8, 24, 32)}
+    with torch.no_grad():
+        empty = student(frame, torch.tensor([[0.1, 60.0]]), **student.states(frame))["logits"]
+        soon = student(frame, torch.tensor([[0.1, 60.0]]), **remembered)["logits"]
+        late = student(frame, torch.tensor([[5.0, 60.0]]), **remembered)["logits"]
+    assert not torch.allclose(soon, empty, atol=1e-3)
+    assert torch.allclose(late, empty, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["frame_short", "frame_long", "background", "key_short", "key_long", "memory"])
