@@ -58,7 +58,7 @@ class Renderer:
         scene, past = camera.expose(view.frames), camera.expose(view.earlier).mean(0)
         if rng.random() < 0.3:
             scene, past = sway(rng, self.bank, scene, past)
-        if rng.random() < 0.25:
+        if rng.random() < 0.5:
             past = creep(rng, self.bank, past)
         behind, front = self.movers(), self.movers()
         for thing in behind:
@@ -91,15 +91,15 @@ class Renderer:
     def view(self, stride: int) -> View:
         rng = self.rng
         kind = rng.random()
-        if self.footage is None or kind < 0.3:
+        if self.footage is None or kind < 0.4:
             return procedural(rng, self.bank, self.size, self.frames)
-        if kind < 0.45:
+        if kind < 0.52:
             return self.footage.flight(rng, self.size, self.frames)
         lapse = 1 if rng.random() < 0.7 else int(rng.integers(2, 7))
         return self.footage.clip(rng, self.size, self.frames, stride * lapse)
 
     def movers(self) -> list[Mover]:
-        count = int(self.rng.choice([0, 0, 0, 1, 2]))
+        count = int(self.rng.choice([0, 0, 1, 1, 2]))
         return [mover(self.rng, self.bank, self.size, self.frames) for _ in range(count)]
 
     def gas(self, scene: Array, past: Array) -> tuple[Array, Array]:

@@ -136,9 +136,9 @@ def procedural(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int],
         structure(rng, still, solid)
     total = frames + earlier
     shown = [still] * total
-    if rng.random() < 0.5:
+    if rng.random() < 0.75:
         # cloud drifts behind whatever stands on the ground
-        speed = rng.choice([0.0, 0.05, 0.3, 1.0])
+        speed = rng.choice([0.0, 0.03, 0.1, 0.3, 1.0])
         angle = rng.uniform(0, 2 * np.pi)
         times = np.concatenate([np.sort(rng.uniform(-60, -5, earlier)), np.arange(frames)])
         offsets = times[:, None] * speed * np.array([[np.cos(angle), np.sin(angle)]])
@@ -227,7 +227,7 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     tall = {"person": rng.uniform(8, 70), "bird": rng.uniform(2, 8), "vehicle": rng.uniform(8, 30)}[kind]
     top_speed = {"person": 2.5, "bird": 8.0, "vehicle": 6.0}[kind]
     stays = kind != "bird" and rng.random() < 0.45
-    speed = 0.0 if stays else rng.uniform(0.1, top_speed) * rng.choice([-1, 1])
+    speed = 0.0 if stays else np.exp(rng.uniform(np.log(0.05), np.log(top_speed))) * rng.choice([-1, 1])
     stops = int(rng.integers(1, frames)) if rng.random() < 0.4 else frames  # and stays where it then is
     climb = rng.normal(0, 0.3) * abs(speed) if kind == "bird" else 0.0
     x0, y0 = rng.uniform(0, width), rng.uniform(0.2, 1.0) * height
