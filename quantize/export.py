@@ -99,12 +99,20 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
-def load_student(path: Path) -> tuple[Student, dict[str, object]]:
-    """A student with its EMA weights from a checkpoint of quantize.train, and the checkpoint's record of its making."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+def load_student(*paths: Path) -> tuple[Student, dict[str, object]]:
+    """A student with the EMA weights of a checkpoint of quantize.train, or with their mean over several checkpoints of
+    one run of training, and the last one's record of its making."""
+    checkpoints = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    weights = {
+        name: torch.stack([checkpoint["ema"][name] for checkpoint in checkpoints]).mean(0)
+        if last.is_floating_point()
+        else last
+        for name, last in checkpoints[-1]["ema"].items()
+    }
     student = Student()
-    student.load_state_dict(checkpoint["ema"])
-    return student.eval(), checkpoint["provenance"]
+    student.load_state_dict(weights)
+    provenance = {**checkpoints[-1]["provenance"], "averaged_over_steps": [c["steps"] for c in checkpoints]}
+    return student.eval(), provenance
 
 
 class TorchBackend:
@@ -169,13 +177,13 @@ def leaking_clip(size: tuple[int, int], frames: int = 50) -> Array:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="of one training; the mean of their weights is taken")
     parser.add_argument("--out", type=Path, default=Path("edge/models/student.fp32.onnx"))
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the model input")
     parser.add_argument("--threshold", type=float, default=0.5)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
-    student, provenance = load_student(options.checkpoint)
+    student, provenance = load_student(*options.checkpoints)
     export(student, options.out, width=width, height=height, threshold=options.threshold, provenance=provenance)
     iou = self_check(student, options.out, leaking_clip((height, width)), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")

@@ -67,11 +67,11 @@ def golden_frames(seed: int = 4) -> Array:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="as given to quantize.export")
     parser.add_argument("--out", type=Path, default=selftest.GOLDEN)
     parser.add_argument("--models", nargs="+", default=list(REQUIRED))
     options = parser.parse_args()
-    student, _ = load_student(options.checkpoint)
+    student, _ = load_student(*options.checkpoints)
     clip = selftest.Clip(golden_frames(), FPS)
     spec, _ = contract.load(options.models[0])
     masks = selftest.masks(Segmenter(spec, TorchBackend(student, spec)), clip)

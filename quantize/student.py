@@ -32,9 +32,9 @@ class StudentConfig:
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
-    background_s: float = 8.0  # time constant of the slow background
-    memory_s: float = 0.15  # time constant with which the memory fades
-    ghost_s: float = 30.0  # time in which something still leaves the mask
+    background_s: float = 6.0  # time constant of the slow background
+    memory_s: float = 0.12  # time constant with which the memory fades
+    ghost_s: float = 20.0  # time in which something still leaves the mask
 
 
 class Senses(nn.Module):
