@@ -3,7 +3,8 @@
     python -m benchmarks.figures            write it between <!-- figures --> and <!-- /figures -->
     python -m benchmarks.figures --check    exit 1 when README and results disagree, or the results are of another model
 
-Result files: accuracy.json, speed.json and memory.json, as `benchmarks.accuracy`, `.speed` and `.memory` write them.
+Result files: accuracy.json (the shipped models over everything), baselines.json (with `--baselines --agree`, over the
+clips with masks or boxes), speed.json and memory.json, as `benchmarks.accuracy`, `.speed` and `.memory` write them.
 """
 
 from __future__ import annotations
@@ -20,31 +21,35 @@ from edge.errors import ConfigError, FgstpError
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-NAMES = ("accuracy", "speed", "memory")
+PROGRAMS = {"accuracy": "accuracy", "baselines": "accuracy", "speed": "speed", "memory": "memory"}  # by result file
 Figures = dict[str, Any]
 
 
 def load(folder: Path) -> dict[str, Figures]:
     """The result files by name. Raises ConfigError."""
     results = {}
-    for name in NAMES:
+    for name, program in PROGRAMS.items():
         path = folder / f"{name}.json"
         try:
             results[name] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: not a result file; run python -m benchmarks.{name} --json {path}") from error
+            raise ConfigError(f"{path}: not a result file; run python -m benchmarks.{program} --json {path}") from error
     return results
 
 
 def table(results: dict[str, Figures]) -> str:
     """All figures in Markdown: masks and alarms by method, then speed and memory."""
-    parts = (accuracy_table(results["accuracy"]), speed_table(results["speed"]), memory_line(results["memory"]))
+    parts = (
+        accuracy_table(results["accuracy"], results["baselines"]),
+        speed_table(results["speed"]),
+        memory_line(results["memory"]),
+    )
     return "\n\n".join(parts)
 
 
-def accuracy_table(accuracy: Figures) -> str:
-    """One column per method."""
-    methods = accuracy["methods"]
+def accuracy_table(accuracy: Figures, baselines: Figures) -> str:
+    """One column per method: the shipped models, then what else one could use."""
+    methods = accuracy["methods"] + [method for method in baselines["methods"] if "sha256" not in method]
     rows = [
         ["", *(f"{method['method']}" for method in methods)],
         ["---", *("---:" for _ in methods)],
@@ -60,7 +65,7 @@ def accuracy_table(accuracy: Figures) -> str:
         ["Gas-free thermal clips: frames lit", *(percent(at(m, "background", "lit")) for m in methods)],
     ]
     text = markdown(rows)
-    for found in accuracy.get("agreement", []):
+    for found in baselines.get("agreement", []):
         text += (
             f"\n\n{found['method']}: masks of {' and '.join(found['runtimes'])} agree at IoU {found['iou_mean']:.4f}."
         )
@@ -141,6 +146,7 @@ def stale(results: dict[str, Figures]) -> list[str]:
     shipped = {name: contract.load(name)[0].sha256 for name in contract.shipped()}
     measured = {
         "accuracy": results["accuracy"]["methods"],
+        "baselines": results["baselines"]["methods"],
         "speed": results["speed"]["results"],
         "memory": [results["memory"]],
     }
