@@ -2,6 +2,8 @@
 
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
+python -m quantize.train --data FOOTAGE --minutes 30 --start quantize/student.pt  # go on from what ships
+torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
 """
 
 from __future__ import annotations
@@ -243,6 +245,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/student.pt"))
     parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
+    parser.add_argument("--start", type=Path, help="begin with these weights, such as the shipped quantize/student.pt")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
@@ -268,6 +271,11 @@ def start(options: argparse.Namespace) -> Run:
     run = Run(
         config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), compiled, optimiser
     )
+    if options.start:
+        weights = torch.load(options.start, map_location=device, weights_only=True)
+        student.load_state_dict(weights["ema"])
+        run.ema.load_state_dict(weights["ema"])
+        run.steps, run.history = weights["steps"], tuple(weights["provenance"]["runs"])
     if options.resume:
         run.load(options.out, device)
     return run
