@@ -117,3 +117,7 @@ def test_a_readme_without_marks_is_refused(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "README.md").write_text("# Promise\n")
     assert figures.main(where) == 2
     assert "the marks <!-- figures --> and <!-- /figures --> are missing" in capsys.readouterr().err
+
+
+def test_the_readme_shows_what_was_measured_with_the_shipped_models() -> None:
+    assert figures.main(["--check"]) == 0
