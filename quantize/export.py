@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from edge.ring import Ring
 from quantize.student import LAG_LONG_S, LAG_SHORT_S, Student
 
 OPSET = 17
+Tensors = dict[str, Array]
 OUTPUTS = ("logits", "noise", "key", "background_next", "memory_next")
 STATES = {
     "frame_short": StateSpec(source="frame", lag_s=LAG_SHORT_S, missing="frame"),
@@ -130,19 +132,24 @@ class TorchBackend:
             return {k: v.numpy() for k, v in zip(OUTPUTS, self.shipped(*tensors), strict=True)}
 
 
-def roll_out(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Array:
-    """Masks (T, h, w) bool over `frames` (T, H, W) float32 0..1, state carried by the runtime's own ring."""
+def steps(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Iterator[tuple[Tensors, Tensors]]:
+    """Inputs and outputs of each step over `frames` (T, H, W) float32 0..1, state carried by the runtime's own ring;
+    both hold until the next step."""
     ring = Ring(spec)
-    masks = []
-    bar = np.log(spec.threshold / (1.0 - spec.threshold))
     for i, image in enumerate(frames):
         now = i / fps
         frame = image[None, None].astype(np.float32)
         clock = np.array([[1.0 / fps if i else 0.0, now]], np.float32)
-        outputs = backend.run({"frame": frame, "clock": clock, **ring.read(now, frame)})
+        inputs = {"frame": frame, "clock": clock, **ring.read(now, frame)}
+        outputs = backend.run(inputs)
+        yield inputs, outputs
         ring.write(now, frame, outputs)
-        masks.append(outputs["logits"][0, 0] > bar)
-    return np.stack(masks)
+
+
+def roll_out(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Array:
+    """Masks (T, h, w) bool over `frames`, as `steps` takes them."""
+    bar = np.log(spec.threshold / (1.0 - spec.threshold))
+    return np.stack([outputs["logits"][0, 0] > bar for _, outputs in steps(backend, spec, frames, fps)])
 
 
 def agreement(a: Array, b: Array) -> float:

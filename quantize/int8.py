@@ -33,8 +33,7 @@ from calibration.scene import Footage
 from edge.contract import ModelSpec
 from edge.contract import load as load_spec
 from edge.records import Array
-from edge.ring import Ring
-from quantize.export import agreement, roll_out, write_spec
+from quantize.export import agreement, roll_out, steps, write_spec
 
 # graph names of what stays in float: where a small error moves a mask edge or is remembered for a year
 FLOAT_PARTS = ("correlate/to_key", "remember", "gate", "side4", "boundary", "enter2/")
@@ -49,16 +48,10 @@ class RolledStates(CalibrationDataReader):
     @staticmethod
     def roll(spec: ModelSpec, path: Path, clips: list[Array], fps: float) -> Iterator[dict[str, Array]]:
         backend = edge.backend.open(path, "onnxruntime")
-        ring = Ring(spec)
         for clip in clips:
-            ring.reset()
-            for i, image in enumerate(clip):
-                frame = (image[None, None] / 255.0).astype(np.float32)
-                clock = np.array([[1.0 / fps if i else 0.0, i / fps]], np.float32)
-                inputs = {"frame": frame, "clock": clock, **ring.read(i / fps, frame)}
+            for i, (inputs, _) in enumerate(steps(backend, spec, clip / np.float32(255), fps)):
                 if i % 4 == 3:
                     yield {name: np.array(value) for name, value in inputs.items()}
-                ring.write(i / fps, frame, backend.run(inputs))
 
     def get_next(self) -> dict[str, Array] | None:
         return next(self.steps, None)
