@@ -161,12 +161,7 @@ def running(config: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield service
     finally:
-        service.terminate()
-        try:
-            service.wait(10)
-        except subprocess.TimeoutExpired:
-            service.kill()
-            service.wait()
+        broker.stop(service, 10)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -77,12 +77,17 @@ def serve(broker: Broker, port: int) -> Iterator[subprocess.Popen[bytes]]:
             _await(process, broker.name, port)
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process, 5)
+
+
+def stop(process: subprocess.Popen[bytes], patience_s: float) -> None:
+    """Ask a process to end, and end it where it has not after `patience_s` seconds."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _await(process: subprocess.Popen[bytes], name: str, port: int) -> None:

@@ -80,12 +80,7 @@ def _running(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        broker.stop(process, 10)
 
 
 def _after_a_leak(process: subprocess.Popen[bytes]) -> Any:
