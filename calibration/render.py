@@ -19,7 +19,8 @@ from calibration.plume import draw_leak, simulate
 from calibration.scene import Camera, Footage, Mover, View, creep, mover, procedural, sway
 from edge.records import Array
 
-VISIBLE_GREY = 1.0  # grey levels of 255 below which no 8-bit video shows a difference
+VISIBLE_GREY = 2.2  # grey levels of 255 below which an 8-bit video hardly shows a difference
+VISIBLE_OPACITY = 0.03  # thinner gas counts as air, or a bright plume's mask would be wider than anybody would draw it
 VISIBLE_NOISE = 0.8  # contrast-to-noise below which an area is lost in the noise
 NONE, GAS, UNKNOWN = 0, 1, 2  # label values
 
@@ -52,7 +53,7 @@ class Renderer:
     def clip(self) -> RenderedClip:
         rng = self.rng
         # 7.5 and 15 frames a second: one and two frames to the short lag
-        per_short = int(rng.choice([1, 1, 2]))
+        per_short = int(rng.choice([1, 2]))
         view = self.view(2 // per_short)
         camera = Camera(rng, self.bank, self.size)
         scene, past = camera.expose(view.frames), camera.expose(view.earlier).mean(0)
@@ -66,20 +67,20 @@ class Renderer:
         if rng.random() < 0.25:  # the scene has warmed or cooled since
             drift = rng.uniform(0.002, 0.012) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
             past = past + drift.astype(np.float32)
-        leaks, ghost = not view.moving and rng.random() < 0.75, rng.random() < 0.2
-        change, past_change = np.zeros_like(scene), np.zeros_like(past)
+        leaks, ghost = not view.moving and rng.random() < 0.85, rng.random() < 0.2
+        change, past_change, opacity = np.zeros_like(scene), np.zeros_like(past), np.zeros_like(scene)
         if leaks or ghost:
-            change, past_change = self.gas(scene, past)
+            change, past_change, opacity = self.gas(scene, past)
         if not leaks:  # clean air; now and then the background still holds a plume that has gone
             change = np.zeros_like(scene)
         scene, past = scene + change, past + past_change
         for thing in front:
             scene, past = stand(scene, past, thing, camera)
         hidden = sum((thing.opacity for thing in front), np.zeros_like(scene)) > 0.5
-        warm = rng.random() < 0.65
+        warm = rng.random() < 0.6
         bar = max(VISIBLE_GREY / 255.0, VISIBLE_NOISE * camera.noise, camera.hides)
         masks = label(change, past_change if warm else None, bar)
-        masks[hidden] = NONE
+        masks[hidden | (opacity < VISIBLE_OPACITY)] = NONE
         return RenderedClip(
             frames=camera.record([camera.disturb(grey) for grey in scene]),
             masks=masks,
@@ -93,7 +94,7 @@ class Renderer:
         kind = rng.random()
         if self.footage is None or kind < 0.4:
             return procedural(rng, self.bank, self.size, self.frames)
-        if kind < 0.52:
+        if kind < 0.54:
             return self.footage.flight(rng, self.size, self.frames)
         lapse = 1 if rng.random() < 0.7 else int(rng.integers(2, 7))
         return self.footage.clip(rng, self.size, self.frames, stride * lapse)
@@ -102,8 +103,8 @@ class Renderer:
         count = int(self.rng.choice([0, 0, 1, 1, 2]))
         return [mover(self.rng, self.bank, self.size, self.frames) for _ in range(count)]
 
-    def gas(self, scene: Array, past: Array) -> tuple[Array, Array]:
-        """What one or two leaks add to the exposed grey levels, in the clip and in its past."""
+    def gas(self, scene: Array, past: Array) -> tuple[Array, Array, Array]:
+        """What one or two leaks add to the exposed grey levels, in the clip and in its past; and their opacity."""
         rng = self.rng
         depth, before = np.zeros_like(scene), np.zeros((4, *self.size), np.float32)
         for _ in range(int(rng.choice([1, 1, 1, 2]))):
@@ -112,22 +113,23 @@ class Renderer:
             depth += clip
             before[: len(earlier)] += earlier
         opacity, past_opacity = 1 - cv2.exp(-depth), (1 - cv2.exp(-before)).mean(0)
-        contrast = np.float32(np.exp(rng.uniform(np.log(0.05), np.log(0.5))) * rng.choice([1, 1, 1, -1, -1]))
+        contrast = np.float32(np.exp(rng.uniform(np.log(0.1), np.log(0.6))) * rng.choice([1, 1, 1, -1, -1]))
         # a running camera has kept some, none or all of the mean plume out of its background
         kept = np.float32(rng.choice([0.0, rng.random(), 1.0]))
         if rng.random() < 0.5:  # the same contrast all over the view
-            return contrast * opacity, kept * contrast * past_opacity
+            return contrast * opacity, kept * contrast * past_opacity, opacity
         level = float((past * past_opacity + past * 1e-4).sum() / (past_opacity + 1e-4).sum()) + contrast
-        return (level - scene) * opacity, kept * (level - past) * past_opacity
+        return (level - scene) * opacity, kept * (level - past) * past_opacity, opacity
 
 
 def label(change: Array, known: Array | None, bar: float) -> Array:
     """(T, H, W) uint8 from the gas's contrast (T, H, W); `known` (H, W) is what of it the background already holds, or
-    None where the camera is switched on with the first frame. Gas counts where something near it changes."""
+    None where the camera is switched on with the first frame. Gas counts where something near it changes. Where a plume
+    crosses something as bright as itself, what is to be seen beside it counts."""
     before = change[0] if known is None else known
     evidence = np.abs(change - before).max(0)
     near = cv2.dilate(cv2.GaussianBlur(evidence, (0, 0), 1.0), np.ones((11, 11), np.uint8))
-    visible = np.stack([np.abs(cv2.GaussianBlur(c, (0, 0), 1.0)) > bar for c in change])
+    visible = np.stack([cv2.GaussianBlur(np.abs(c), (0, 0), 1.5) > bar for c in change])
     masks = np.where(visible, np.where(near > bar, GAS, UNKNOWN), NONE).astype(np.uint8)
     if known is None:
         masks[0][visible[0]] = UNKNOWN  # nothing can have changed yet

@@ -61,14 +61,15 @@ class Footage:
         """A random crop of a random clip, every `stride`-th stored frame; the earlier view is up to 5 s before it."""
         scene = self.scenes[rng.integers(len(self.scenes))]
         film, moving = scene[rng.integers(len(scene))]
-        stride = min(stride, (len(film) - 1) // frames)
-        start = int(rng.integers(0, len(film) - frames * stride))
+        start = int(rng.integers(0, max(1, len(film) - frames * stride)))
         if start < 5:
-            before = rng.integers(start, start + frames * stride, earlier)  # nothing earlier: the clip's own mean
+            before = rng.integers(0, len(film), earlier)  # nothing earlier: the film's own mean
         else:
             before = rng.integers(max(0, start - 75), start, earlier)
         crop = Crop(rng, film.shape[1:], size)
-        shown = [crop(film[start + i * stride]) for i in range(frames)]
+        last = len(film) - 1
+        times = last - np.abs(last - (start + np.arange(frames) * stride) % (2 * last))  # to and fro without a cut
+        shown = [crop(film[at]) for at in times]
         return View(np.stack(shown), np.stack([crop(film[i]) for i in before]), moving)
 
     def flight(self, rng: np.random.Generator, size: tuple[int, int], frames: int) -> View:
@@ -138,16 +139,26 @@ def procedural(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int],
     shown = [still] * total
     if rng.random() < 0.75:
         # cloud drifts behind whatever stands on the ground
-        speed = rng.choice([0.0, 0.03, 0.1, 0.3, 1.0])
-        angle = rng.uniform(0, 2 * np.pi)
         times = np.concatenate([np.sort(rng.uniform(-60, -5, earlier)), np.arange(frames)])
-        offsets = times[:, None] * speed * np.array([[np.cos(angle), np.sin(angle)]])
-        strength, cover = rng.uniform(0.02, 0.25), rng.uniform(-0.5, 1.0)
-        cloud = bank.drifting(rng, size, offsets, rng.uniform(0.5, 2.5))
-        open_sky = (1 - solid) * (still == sky)
-        shown = [still + strength * open_sky * np.maximum(c - cover, 0) for c in cloud]
+        strength, cover = np.float32(rng.uniform(0.02, 0.25)), np.float32(rng.uniform(-0.5, 1.5))
+        open_sky = strength * (1 - solid) * (still == sky)
+        shown = [still + open_sky * np.maximum(c - cover, 0) for c in clouds(rng, bank, size, times)]
     stack = np.stack(shown).clip(0, 1).astype(np.float32)
     return View(stack[earlier:], stack[:earlier])
+
+
+def clouds(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], times: Array) -> list[Array]:
+    """Billows to wisps at `times` (frames): two layers that drift each its own way and wax as the other wanes, so that
+    shapes form and dissolve, as in a time-lapse of a sky."""
+    speed, angle = rng.choice([0.0, 0.03, 0.1, 0.3, 1.0]), rng.uniform(0, 2 * np.pi)
+    zoom = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
+    layers = []
+    for turn, share in ((0.0, 1.0), (rng.normal(0, 0.5), rng.uniform(0.5, 1.2))):
+        drift = share * speed * np.array([[np.cos(angle + turn), np.sin(angle + turn)]])
+        layers.append(bank.drifting(rng, size, times[:, None] * drift, zoom))
+    phase = rng.uniform(0, 2 * np.pi) + rng.choice([0.0, 0.003, 0.01, 0.03]) * times
+    mix = np.stack((np.cos(phase), np.sin(phase)), axis=1).astype(np.float32)
+    return [a * one + b * other for (a, b), one, other in zip(mix, *layers, strict=True)]
 
 
 def structure(rng: np.random.Generator, image: Array, solid: Array) -> None:
@@ -224,7 +235,7 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     """Something solid that moves: walks, flies past, drives, or stays and only swings an arm."""
     height, width = size
     kind = rng.choice(["person", "person", "bird", "vehicle"])
-    tall = {"person": rng.uniform(8, 70), "bird": rng.uniform(2, 8), "vehicle": rng.uniform(8, 30)}[kind]
+    tall = {"person": np.exp(rng.uniform(np.log(8), np.log(140))), "bird": rng.uniform(2, 8), "vehicle": rng.uniform(8, 30)}[kind]
     top_speed = {"person": 2.5, "bird": 8.0, "vehicle": 6.0}[kind]
     stays = kind != "bird" and rng.random() < 0.45
     speed = 0.0 if stays else np.exp(rng.uniform(np.log(0.05), np.log(top_speed))) * rng.choice([-1, 1])
@@ -232,15 +243,17 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     climb = rng.normal(0, 0.3) * abs(speed) if kind == "bird" else 0.0
     x0, y0 = rng.uniform(0, width), rng.uniform(0.2, 1.0) * height
     base = rng.uniform(0.0, 1.0)
-    skin = np.clip(base + 0.08 * bank.still(rng, size, rng.uniform(0.2, 1.0)), 0, 1).astype(np.float32)
+    contrast, weave = np.float32(rng.choice([0.05, 0.15, 0.3])), rng.uniform(0.1, 1.0)
     rhythm, phase = rng.uniform(0.2, 1.2), rng.uniform(0, 2 * np.pi)
     swing = rng.uniform(0.1, 0.9)
     blur = rng.uniform(0.4, 1.2)
+    walked = np.minimum(np.arange(frames), stops)[:, None] * np.array([[speed, climb]])
+    cloth = base + contrast * bank.still(rng, size, weave)
+    skin = [np.roll(cloth, (round(dy), round(dx)), (0, 1)) for dx, dy in walked]  # what it wears goes with it
     opacity = np.empty((frames, height, width), np.float32)
     for t in range(-1, frames):
-        walked = min(max(t, 0), stops)
-        x, y = x0 + speed * walked, y0 + climb * walked
-        beat = np.sin(rhythm * (walked if speed else t) + phase)
+        x, y = np.array([x0, y0]) + walked[max(t, 0)]
+        beat = np.sin(rhythm * (min(max(t, 0), stops) if speed else t) + phase)
         canvas = np.zeros(size, np.uint8)
         {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}[kind](canvas, x, y, tall, swing * beat)
         soft = cv2.GaussianBlur(canvas, (0, 0), blur).astype(np.float32) / 255.0
@@ -249,7 +262,7 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
         else:
             opacity[t] = soft
     there = stays or rng.random() < 0.3
-    return Mover(opacity, np.broadcast_to(skin, opacity.shape), past if there else np.zeros(size, np.float32))
+    return Mover(opacity, np.stack(skin).clip(0, 1).astype(np.float32), past if there else np.zeros(size, np.float32))
 
 
 def dot(canvas: Array, x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> None:
@@ -290,7 +303,8 @@ class Camera:
         self.inverted = rng.random() < 0.2
         # detector noise in grey levels; codecs and built-in filters leave many clips with next to none
         self.noise = float(rng.choice([0.0, 0.3, rng.uniform(0.3, 1.5), rng.uniform(1.0, 4.0)])) / 255.0
-        self.rows = self.noise * float(rng.choice([0.0, 0.0, 0.5]))
+        self.rows = self.noise * float(rng.choice([0.0, 0.0, 0.5, rng.uniform(0.5, 1.5)]))
+        self.stripes = np.zeros((size[0], 1), np.float32)  # the rows' offsets wander
         self.pattern = self.noise * rng.uniform(0, 1) * rng.standard_normal(size).astype(np.float32)
         self.shake = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.4]))
         self.quality = int(
@@ -328,7 +342,8 @@ class Camera:
             h, w = grey.shape
             grey = grey + np.float32(self.noise) * self.grain[rng.integers(4), y : y + h, x : x + w]
         if self.rows:
-            grey = grey + np.float32(self.rows) * rng.standard_normal((grey.shape[0], 1)).astype(np.float32)
+            self.stripes = 0.8 * self.stripes + 0.6 * rng.standard_normal(self.stripes.shape).astype(np.float32)
+            grey = grey + np.float32(self.rows) * self.stripes
         return grey
 
     def record(self, frames: list[Array]) -> Array:

@@ -35,7 +35,8 @@ STATES = {
     "key_short": StateSpec(source="key", lag_s=LAG_SHORT_S, missing="zeros"),
     "key_long": StateSpec(source="key", lag_s=LAG_LONG_S, missing="zeros"),
     "background": StateSpec(source="background_next", lag_s=0.0, missing="frame"),
-    "memory": StateSpec(source="memory_next", lag_s=0.0, missing="zeros"),
+    # by lag and not of the previous step, so that a belief grows as fast at 60 frames a second as at 9
+    "memory": StateSpec(source="memory_next", lag_s=LAG_SHORT_S, missing="zeros"),
 }
 
 

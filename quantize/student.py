@@ -33,7 +33,8 @@ class StudentConfig:
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
     background_s: float = 6.0  # time constant of the slow background
-    memory_s: float = 0.12  # time constant with which the memory fades
+    passing: float = 0.4  # share of that rate at which it takes in what moves
+    trust: float = 0.33  # what the memory counts: belief must be earned again from the pixels
     ghost_s: float = 20.0  # time in which something still leaves the mask
 
 
@@ -187,8 +188,7 @@ class Student(nn.Module):
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
         the coarser `side4`, `side8` logits, which only training looks at."""
-        # what is remembered fades with time, at any frame rate alike: belief must be earned again from the pixels
-        memory = memory * torch.exp(-clock[:, 0] / self.config.memory_s).reshape(-1, 1, 1, 1)
+        memory = self.config.trust * memory
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)
         e4 = self.body4(self.recall(torch.cat((self.enter4(e2), memory), dim=1)))
@@ -218,11 +218,14 @@ class Student(nn.Module):
         return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 2), kept), dim=1)
 
     def background(self, frame: Tensor, background: Tensor, movement: Tensor, logits: Tensor, clock: Tensor) -> Tensor:
-        """The next slow background: a running mean at first, then exponential; gas is left out, but what stays still
-        under the mask is let in slowly, or a once mistaken object would stay lit for good."""
-        gas = F.interpolate(torch.sigmoid(logits), scale_factor=2.0, mode="nearest")
+        """The next slow background: a running mean at first, then exponential. What moves is let in at a fraction of the
+        rate, or a slow bird would leave a trail; what may be gas is left out, but where it stays still it is let in
+        slowly, or a once mistaken object would stay lit for good."""
+        gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), scale_factor=2.0, mode="nearest")
         step = clock[:, 0].reshape(-1, 1, 1, 1)
         age = clock[:, 1].reshape(-1, 1, 1, 1)
+        still = torch.exp(-movement * movement)
         rate = step / (age.clamp(max=self.config.background_s) + step + 1e-6)
-        slow = (step / self.config.ghost_s) * torch.exp(-movement * movement)
-        return background + (rate * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
+        open_air = rate * (self.config.passing + (1.0 - self.config.passing) * still)
+        slow = (step / self.config.ghost_s) * still
+        return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)

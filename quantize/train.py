@@ -2,7 +2,7 @@
 
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
-python -m quantize.train --data FOOTAGE --minutes 30 --start quantize/student.pt  # go on from what ships
+python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
 torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
 """
 
@@ -33,7 +33,7 @@ class TrainConfig:
     seed: int = 7
     batch: int = 8
     frames: int = 12  # between two steps of the optimiser
-    clip_frames: int = 36  # of a rendered clip: long enough to live with one's own mistakes
+    clip_frames: int = 60  # of a rendered clip: long enough to live with one's own mistakes
     size: int = 160
     rate: float = 3e-3
     decay: float = 1e-4
@@ -51,8 +51,9 @@ class Past:
 
     frames: Tensor  # (L, N, 1, H, W) float32, the last ones, no more than the long lag wants
     keys: tuple[Tensor, ...]  # of the same frames
+    memories: tuple[Tensor, ...]  # of the same frames
     background: Tensor
-    memory: Tensor
+    stray: Tensor  # what is remembered before the first frame
     steps: int = 0
 
     @classmethod
@@ -62,7 +63,7 @@ class Past:
         background = batch.background.to(device)
         if memory is None:
             memory = student.states(background)["memory"]
-        return cls(background.new_zeros(0, *background.shape), (), background, memory)
+        return cls(background.new_zeros(0, *background.shape), (), (), background, memory)
 
 
 def unroll(student: Student, batch: Batch, past: Past, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor, Past]:
@@ -70,30 +71,31 @@ def unroll(student: Student, batch: Batch, past: Past, *, autocast: bool) -> tup
     the frames that follow; no gradient goes back beyond the first frame."""
     device = past.background.device
     frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
-    keys, background, memory = list(past.keys), past.background, past.memory.detach()
-    empty = student.states(frames[0])
+    background, empty = past.background, {**student.states(frames[0]), "memory": past.stray.detach()}
+    keys, memories = ([tensor.detach() for tensor in kept] for kept in (past.keys, past.memories))
     if student.training:  # one graph for the first steps and the later ones
-        keys = [key.detach().requires_grad_() for key in keys]
-        for tensor in (memory, empty["key_short"], empty["key_long"]):
+        for tensor in (*keys, *memories, *(empty[name] for name in ("memory", "key_short", "key_long"))):
             tensor.requires_grad_()
-    age = batch.age.to(device)
+    age, short = batch.age.to(device), batch.steps_per_lag[0]
     steps: list[dict[str, Tensor]] = []
     for t in range(len(batch.frames)):
         now, at = past.steps + t, len(past.frames) + t
         since = age + now * batch.interval
         clock = torch.stack((torch.full_like(since, batch.interval if now else 0.0), since), dim=1)
-        states = {"background": background, "memory": memory}
+        states = {"background": background, "memory": memories[at - short] if at >= short else empty["memory"]}
         for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
             states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
             states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             step = student(frames[at], clock, **states)
         keys.append(step["key"])
-        background, memory = step["background_next"].detach().float(), step["memory_next"].float()
+        memories.append(step["memory_next"].float())
+        background = step["background_next"].detach().float()
         steps.append(step)
     full, quarter, eighth = (torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))
     longest = batch.steps_per_lag[1]
-    after = Past(frames[-longest:], tuple(keys[-longest:]), background, memory, past.steps + len(batch.frames))
+    kept = tuple(keys[-longest:]), tuple(memories[-longest:])
+    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
     return full, quarter, eighth, after
 
 
@@ -222,7 +224,7 @@ class Run:
         for part in batch.parts(self.config.frames):
             figures, past = self.step(part, past)
             seen.append(figures)
-        self.memory = past.memory.detach()
+        self.memory = past.memories[-1].detach()
         return seen
 
     def step(self, batch: Batch, past: Past) -> tuple[tuple[float, float, float], Past]:
@@ -245,7 +247,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/student.pt"))
     parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
-    parser.add_argument("--start", type=Path, help="begin with these weights, such as the shipped quantize/student.pt")
+    parser.add_argument("--weights", type=Path, help="begin with these weights, such as the shipped quantize/student.pt")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
@@ -271,8 +273,8 @@ def start(options: argparse.Namespace) -> Run:
     run = Run(
         config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), compiled, optimiser
     )
-    if options.start:
-        weights = torch.load(options.start, map_location=device, weights_only=True)
+    if options.weights:
+        weights = torch.load(options.weights, map_location=device, weights_only=True)
         student.load_state_dict(weights["ema"])
         run.ema.load_state_dict(weights["ema"])
         run.steps, run.history = weights["steps"], tuple(weights["provenance"]["runs"])
