@@ -64,7 +64,7 @@ def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> L
         diffusion=float(rng.uniform(0.5, 1.5) if wide else rng.uniform(0.15, 0.7)),
         fading=float(rng.uniform(0.0, 0.9)),
         texture=float(rng.uniform(0.1, 0.8)),
-        depth=float(np.exp(rng.uniform(np.log(0.08), np.log(2.0)))),
+        depth=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0)))),
         cell=float(rng.uniform(3.0, 7.0) if wide else rng.uniform(1.4, 2.2)),
         onset=float(rng.uniform(1, frames * 0.6) if rng.random() < 0.3 else -1.0),
     )

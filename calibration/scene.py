@@ -62,10 +62,8 @@ class Footage:
         scene = self.scenes[rng.integers(len(self.scenes))]
         film, moving = scene[rng.integers(len(scene))]
         start = int(rng.integers(0, max(1, len(film) - frames * stride)))
-        if start < 5:
-            before = rng.integers(0, len(film), earlier)  # nothing earlier: the film's own mean
-        else:
-            before = rng.integers(max(0, start - 75), start, earlier)
+        # the film's own mean where nothing is earlier
+        before = rng.integers(*((max(0, start - 75), start) if start >= 5 else (0, len(film))), earlier)
         crop = Crop(rng, film.shape[1:], size)
         last = len(film) - 1
         times = last - np.abs(last - (start + np.arange(frames) * stride) % (2 * last))  # to and fro without a cut
@@ -235,7 +233,11 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     """Something solid that moves: walks, flies past, drives, or stays and only swings an arm."""
     height, width = size
     kind = rng.choice(["person", "person", "bird", "vehicle"])
-    tall = {"person": np.exp(rng.uniform(np.log(8), np.log(140))), "bird": rng.uniform(2, 8), "vehicle": rng.uniform(8, 30)}[kind]
+    tall = {
+        "person": np.exp(rng.uniform(np.log(8), np.log(140))),
+        "bird": rng.uniform(2, 8),
+        "vehicle": rng.uniform(8, 30),
+    }[kind]
     top_speed = {"person": 2.5, "bird": 8.0, "vehicle": 6.0}[kind]
     stays = kind != "bird" and rng.random() < 0.45
     speed = 0.0 if stays else np.exp(rng.uniform(np.log(0.05), np.log(top_speed))) * rng.choice([-1, 1])
@@ -247,12 +249,15 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     rhythm, phase = rng.uniform(0.2, 1.2), rng.uniform(0, 2 * np.pi)
     swing = rng.uniform(0.1, 0.9)
     blur = rng.uniform(0.4, 1.2)
-    walked = np.minimum(np.arange(frames), stops)[:, None] * np.array([[speed, climb]])
+    walked = np.minimum(np.arange(frames + 1), stops)[:, None] * np.array([[speed, climb]])
+    if stays:  # nobody stands quite still; the last of these places is that of the past
+        beats = rng.uniform(0, 2 * np.pi, 2) + rng.uniform(0.01, 0.4, 2) * np.append(np.arange(frames), -100)[:, None]
+        walked = np.exp(rng.uniform(np.log(0.2), np.log(5.0))) * np.sin(beats) * np.array([[1.0, 0.3]])
     cloth = base + contrast * bank.still(rng, size, weave)
-    skin = [np.roll(cloth, (round(dy), round(dx)), (0, 1)) for dx, dy in walked]  # what it wears goes with it
+    skin = [np.roll(cloth, (round(dy), round(dx)), (0, 1)) for dx, dy in walked[:-1]]  # what it wears goes with it
     opacity = np.empty((frames, height, width), np.float32)
     for t in range(-1, frames):
-        x, y = np.array([x0, y0]) + walked[max(t, 0)]
+        x, y = np.array([x0, y0]) + walked[t if t >= 0 or stays else 0]
         beat = np.sin(rhythm * (min(max(t, 0), stops) if speed else t) + phase)
         canvas = np.zeros(size, np.uint8)
         {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}[kind](canvas, x, y, tall, swing * beat)
@@ -265,13 +270,21 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     return Mover(opacity, np.stack(skin).clip(0, 1).astype(np.float32), past if there else np.zeros(size, np.float32))
 
 
+SUBPIXEL = 4  # binary digits: what creeps must not jump from pixel to pixel
+
+
+def fixed(*lengths: float) -> tuple[int, ...]:
+    """Pixels in OpenCV's fixed-point form."""
+    return tuple(round(length * 2**SUBPIXEL) for length in lengths)
+
+
 def dot(canvas: Array, x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> None:
-    cv2.ellipse(canvas, (int(x), int(y)), (max(1, int(rx)), max(1, int(ry))), turn, 0, 360, 255, -1)
+    cv2.ellipse(canvas, fixed(x, y), fixed(max(1.0, rx), max(1.0, ry)), turn, 0, 360, 255, -1, shift=SUBPIXEL)
 
 
 def limb(canvas: Array, x: float, y: float, length: float, angle: float, thick: float) -> None:
-    end = (int(x + length * np.sin(angle)), int(y + length * np.cos(angle)))
-    cv2.line(canvas, (int(x), int(y)), end, 255, max(1, int(thick)))
+    end = fixed(x + length * np.sin(angle), y + length * np.cos(angle))
+    cv2.line(canvas, fixed(x, y), end, 255, max(1, int(thick)), shift=SUBPIXEL)
 
 
 def draw_person(canvas: Array, x: float, y: float, tall: float, swing: float) -> None:
@@ -289,8 +302,9 @@ def draw_bird(canvas: Array, x: float, y: float, tall: float, swing: float) -> N
 
 
 def draw_vehicle(canvas: Array, x: float, y: float, tall: float, swing: float) -> None:
-    cv2.rectangle(canvas, (int(x - tall), int(y - 0.6 * tall)), (int(x + tall), int(y)), 255, -1)
-    cv2.rectangle(canvas, (int(x - 0.5 * tall), int(y - tall)), (int(x + 0.6 * tall), int(y - 0.5 * tall)), 255, -1)
+    cv2.rectangle(canvas, fixed(x - tall, y - 0.6 * tall), fixed(x + tall, y), 255, -1, shift=SUBPIXEL)
+    cabin = fixed(x - 0.5 * tall, y - tall), fixed(x + 0.6 * tall, y - 0.5 * tall)
+    cv2.rectangle(canvas, *cabin, 255, -1, shift=SUBPIXEL)
 
 
 class Camera:
