@@ -41,7 +41,8 @@ def _print_masks(figures: Figures) -> None:
         ]
         for key in MAPS
     ]
-    print(f"\n{show(['mean of clips', 'ours', '95 %', 'authors protocol', '95 %'], measures)}")
+    print("\n" + show(["clip", *MAPS[1:]], [[clip, *(one[key] for key in MAPS[1:])] for clip, one in clips.items()]))
+    print("\n" + show(["mean of clips", "ours", "95 %", "authors' protocol", "95 %"], measures))
     print(AUTHORS)
     _print_events(figures)
 

@@ -27,7 +27,7 @@ def append(path: Path, method: dict[str, Any], name: str, file: str, shortened: 
         "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(),
         "model": method["method"],
-        "file": file,
+        "file": _place(file),
         "sha256": method["sha256"],
         "precision": method["precision"],
         "backend": method["backend"],
@@ -48,6 +48,12 @@ def append(path: Path, method: dict[str, Any], name: str, file: str, shortened: 
         raise StorageError(
             f"{path}: SimGas was looked at and the log cannot be written: {error.strerror}; make it writable"
         ) from error
+
+
+def _place(file: str) -> str:
+    """A model file as the checkout knows it, or its name alone: a path on this machine tells nobody anything."""
+    path = Path(file).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) and path.exists() else path.name
 
 
 def commit(root: Path = ROOT) -> str:

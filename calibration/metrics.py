@@ -112,6 +112,8 @@ class StretchedScore:
 
     FGSTP and JVLGS (`test.py`, `kfold_test.py` in the authors' repositories). No threshold has to hold from frame to
     frame, and nothing that lights up in a gas-free frame counts: figures for comparison with theirs, not for a product.
+    Left out of their way: the last two frames of each clip, which they never score; on SimGas the frames without truth
+    in which their mask has a pixel, which count 0 there; and JVLGS' opening of its masks by an ellipse of 9 px.
     """
 
     j_sum: float = 0.0

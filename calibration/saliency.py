@@ -6,9 +6,9 @@
     MAE    mean absolute error                                   Perazzi et al., CVPR 2012
 
 Written from the papers and held to the values of the package pysodmetrics, with which the gas papers score, by
-`tests/calibration/saliency_reference.json`. The package itself is no dependency: every release of it forbids the
-NumPy and OpenCV that this project ships with (1.6.2: numpy < 2.3.5, OpenCV < 5), and a benchmark that replaces them
-measures another device.
+`tests/calibration/saliency_reference.json`. The package itself is no dependency: no release of it accepts the NumPy
+that this project runs on, nor the newest its OpenCV (1.6.2: numpy < 2.3.5, OpenCV < 5), and a benchmark that replaces
+those two measures another device.
 """
 
 from __future__ import annotations

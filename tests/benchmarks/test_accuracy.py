@@ -1,6 +1,7 @@
 """The benchmark of masks and alarms, over a tiny footage folder with the layout of the real one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from benchmarks import accuracy, machine, report
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all
 from calibration import clips
-from calibration.clips import Clip, MaskFiles
+from calibration.clips import Box, Boxes, Clip, MaskFiles
 from edge import contract
 from edge.errors import SourceError
 
@@ -86,6 +87,21 @@ def test_masks_that_are_sure_have_the_same_score_in_the_gas_papers_protocol(foot
     assert result.saliency.mae < 0.02
 
 
+def test_a_boxed_clip_is_scored_by_its_boxes_and_shows_gas_from_the_first_on(footage: Path) -> None:
+    boxes = Boxes({index: Box(100, 80, 179, 159) for index in range(ONSET, FRAMES)})
+    result = evaluate(Clip("clip", footage / "simgas" / "simgasvid1.mp4", boxes), Method("mog2"))
+    assert result.boxes.frames == FRAMES - ONSET
+    assert result.boxes.iou > 0.85
+    assert result.boxes.inside_share > 0.9
+    assert result.mask.frames == result.saliency.frames == 0
+    assert result.events.onset == ONSET
+
+
+def test_an_onset_that_is_known_comes_before_what_the_truth_says(footage: Path) -> None:
+    first, _ = clips.simgas(footage)
+    assert evaluate(replace(first, onset=30), Method("mog2")).events.onset == 30
+
+
 def test_a_mask_of_another_size_is_named(footage: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((120, 160), np.uint8))
     clip = Clip("clip", footage / "simgas" / "simgasvid1.mp4", MaskFiles({0: tmp_path / "0.png"}))
@@ -135,7 +151,7 @@ def test_the_command_prints_every_clip_and_writes_all_figures(
         "farneback_flow",
         "simgasvid1",
         "simgasvid2",
-        "authors protocol",
+        "authors' protocol",
         "false alarms an hour, at most",
     ):
         assert word in said

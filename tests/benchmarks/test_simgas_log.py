@@ -42,18 +42,27 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_a_line_says_who_looked_with_what_and_what_was_seen(tmp_path: Path) -> None:
     log = tmp_path / "deep" / "log.jsonl"
-    simgas_log.append(log, METHOD, "simgas", "models/mine.onnx", None)
+    simgas_log.append(log, METHOD, "simgas", "/a/place/on/this/machine/mine.onnx", None)
     simgas_log.append(log, METHOD, "simgas", "student.int8", {"limit": 50, "every": 1})
     first, second = (json.loads(line) for line in log.read_text().splitlines())
     assert set(first) == {
         *("utc", "commit", "model", "file", "sha256", "precision", "backend", "threshold", "set", "shortened"),
         "figures",
     }
-    assert (first["file"], first["sha256"], first["shortened"]) == ("models/mine.onnx", "ab" * 32, None)
+    assert (first["file"], first["sha256"], first["shortened"]) == ("mine.onnx", "ab" * 32, None)
     assert first["figures"]["iou"] == 0.75
     assert first["figures"]["boundary_f"] is None, "JSON knows no NaN"
     assert first["figures"]["iou_by_clip"] == {"simgasvid1": 0.731235}
     assert second["shortened"] == {"limit": 50, "every": 1}
+
+
+@pytest.mark.parametrize("path", ["edge/models/student.int8.onnx", "./edge/../edge/models/student.int8.onnx"])
+def test_a_model_of_the_checkout_is_named_by_its_place_there(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(simgas_log.ROOT)
+    simgas_log.append(tmp_path / "log.jsonl", METHOD, "simgas", path, None)
+    assert json.loads((tmp_path / "log.jsonl").read_text())["file"] == "edge/models/student.int8.onnx"
 
 
 def test_a_changed_tree_is_marked_and_the_log_itself_is_no_change(checkout: Path) -> None:
