@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.intervals import mean_interval, most_events, paired_interval, share_interval
@@ -20,6 +20,7 @@ def test_no_event_in_an_hour_is_at_most_three() -> None:
     assert most_events(0, 0.5) == pytest.approx(math.log(2))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400))
 def test_more_events_mean_a_higher_bound_above_them(count: int) -> None:
     assert count < most_events(count) < most_events(count + 1)
@@ -56,6 +57,7 @@ def test_a_pair_is_compared_clip_by_clip() -> None:
     assert paired_interval([their + 0.02 for their in theirs], theirs) == pytest.approx((0.02, 0.02))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
 def test_an_interval_lies_among_the_values(values: list[float]) -> None:
     low, high = mean_interval(values)

@@ -145,6 +145,7 @@ corners = st.tuples(*[st.integers(0, 8)] * 4).map(
 )
 
 
+@settings(deadline=None)
 @given(one=corners, other=corners)
 def test_box_iou_is_that_of_the_filled_boxes(one: Box, other: Box) -> None:
     filled = [block(*box) > 0 for box in (one, other)]
