@@ -17,11 +17,17 @@ import cv2
 import numpy as np
 
 from benchmarks.baselines import BASELINES, Baseline
-from calibration.clips import Box, Clip
-from calibration.metrics import BoundaryScore, BoxScore, MaskScore, share
+from benchmarks.events import EventScore, Started
+from calibration import saliency
+from calibration.boundary import BoundaryScore
+from calibration.clips import Box, Clip, GasFree
+from calibration.metrics import VISIBLE_PX, BoxScore, MaskScore, StretchedScore, share
+from calibration.saliency import SaliencyScore
 from edge import alarm, contract
 from edge.alarm import Alarm, AlarmSettings
+from edge.errors import SourceError
 from edge.pipeline import process
+from edge.records import Array, Segmentation
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 
@@ -54,15 +60,6 @@ class Method:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """One alarm."""
-
-    frame: int  # when it was raised
-    since: int  # when the plume was first seen
-    area_px: int
-
-
 @dataclass(slots=True)
 class Result:
     """What one method did on one clip; the scores that its truth allows are filled."""
@@ -71,15 +68,52 @@ class Result:
     clip: str
     frames: int = 0
     lit: int = 0  # frames whose mask has LIT_PX or more
+    lit_free: int = 0  # of these, frames whose truth is empty
     mask: MaskScore = field(default_factory=MaskScore)
     boundary: BoundaryScore = field(default_factory=BoundaryScore)
+    saliency: SaliencyScore = field(default_factory=SaliencyScore)
+    authors: StretchedScore = field(default_factory=StretchedScore)
+    authors_saliency: SaliencyScore = field(default_factory=lambda: SaliencyScore(least=1, everywhere=False))
     boxes: BoxScore = field(default_factory=BoxScore)
-    alarms: list[Started] = field(default_factory=list)
+    events: EventScore = field(default_factory=EventScore)
+
+    @property
+    def alarms(self) -> list[Started]:
+        """The alarms, in the order they were raised."""
+        return self.events.alarms
 
     @property
     def lit_share(self) -> float:
         """Share of all frames whose mask has LIT_PX or more."""
         return share(self.lit, self.frames)
+
+    def add(self, segmentation: Segmentation, truth: Array | Box | None, gas_free: bool) -> bool:
+        """Score one frame's mask, in a clip that may be `gas_free` throughout; gives whether gas is there."""
+        mask = segmentation.mask
+        lit = int(np.count_nonzero(mask)) >= LIT_PX
+        self.frames += 1
+        self.lit += lit
+        if truth is None:
+            return False
+        if isinstance(truth, Box):
+            self.boxes.add(mask, truth)
+            return True
+        actual = int(np.count_nonzero(truth))
+        self.lit_free += lit and not actual
+        self.mask.add(mask, truth)
+        self.boundary.add(mask, truth)
+        if not gas_free:
+            self._add_probability(segmentation, truth, actual > 0)
+        return actual >= VISIBLE_PX
+
+    def _add_probability(self, segmentation: Segmentation, truth: Array, gassy: bool) -> None:
+        height, width = truth.shape
+        probability = saliency.probabilities(segmentation.logits, (width, height))
+        self.saliency.add(probability, truth)
+        if gassy:
+            spread = saliency.stretched(probability)
+            self.authors.add(spread, truth)
+            self.authors_saliency.add(spread, truth)
 
 
 def evaluate(clip: Clip, method: Method, limit: int | None = None) -> Result:
@@ -89,22 +123,22 @@ def evaluate(clip: Clip, method: Method, limit: int | None = None) -> Result:
     segmenter.reset()
     result = Result(method, clip.name)
     state, settings = Alarm(), AlarmSettings()
+    gas_free = isinstance(clip.truth, GasFree)
     for step in process(islice(clip.frames(), limit), segmenter, Summariser()):
+        index = step.summary.index
         state, events = alarm.step(state, step.summary, settings, camera=clip.name)
-        for event in events:
-            if event.type == "start":
-                since = event.frame_index if state.leak is None else state.leak.started_index
-                result.alarms.append(Started(event.frame_index, since, event.area_px))
-        mask = step.segmentation.mask
-        result.frames += 1
-        result.lit += int(np.count_nonzero(mask)) >= LIT_PX
-        truth = clip.truth.at(step.summary.index)
-        if isinstance(truth, Box):
-            result.boxes.add(mask, truth)
-        elif truth is not None:
-            result.mask.add(mask, truth)
-            result.boundary.add(mask, truth)
+        gas = result.add(step.segmentation, _truth(clip, index, step.segmentation.mask), gas_free)
+        result.events.add(step.summary, state, events, gas=gas if clip.onset is None else index >= clip.onset)
     return result
+
+
+def _truth(clip: Clip, index: int, mask: Array) -> Array | Box | None:
+    """What is known of a frame; SourceError where it is not of the frame's size."""
+    truth = clip.truth.at(index)
+    if isinstance(truth, np.ndarray) and truth.shape != mask.shape:
+        told, shown = (f"{array.shape[1]}x{array.shape[0]}" for array in (truth, mask))
+        raise SourceError(f"{clip.source}: frame {index} is {shown}, its mask {told}; give both in one size")
+    return truth
 
 
 def agreement(clip: Clip, one: Method, two: Method, limit: int | None = None) -> Result:

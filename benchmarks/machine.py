@@ -26,16 +26,16 @@ def header(what: str) -> dict[str, Any]:
 def write(path: Path, result: dict[str, Any]) -> None:
     """A result file: readable, stable in its order, NaN as null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_tidy(result), indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(tidy(result), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path}")
 
 
-def _tidy(value: Any) -> Any:
-    """Figures to six significant digits; JSON knows no NaN."""
+def tidy(value: Any) -> Any:
+    """Figures to six significant digits, NaN as None: JSON knows no NaN."""
     if isinstance(value, dict):
-        return {str(key): _tidy(item) for key, item in value.items()}
+        return {str(key): tidy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_tidy(item) for item in value]
+        return [tidy(item) for item in value]
     if isinstance(value, float):
         return None if value != value else float(f"{value:.6g}")
     return value

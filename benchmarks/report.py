@@ -1,4 +1,4 @@
-"""From results to figures: what `benchmarks.accuracy` writes and prints for each set of clips."""
+"""From results to figures: what `benchmarks.accuracy` writes of each set of clips. `benchmarks.printing` shows them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.evaluate import Result, total
-from benchmarks.table import Cell, show
+from calibration.intervals import CONFIDENCE, mean_interval, most_events, paired_interval, share_interval
 from calibration.metrics import share
+from calibration.sets import Kind
 
 Figures = dict[str, Any]
 MASK = ("iou", "j", "precision", "recall", "gas_free_false", "presence", "boundary_iou", "boundary_f")
+MAPS = ("j", "f1", "j_and_f1", "s", "weighted_f", "e", "mae")  # what both protocols have
+BOX = ("inside", "touched", "box_iou")
+EVENT = ("time_to_alarm_s", "alarmed", "settled")
+AUTHORS = (
+    "As the gas papers score (FGSTP, JVLGS): each frame's probability is spread over 0..1 by its own least and "
+    "greatest value and cut at 0.5; frames without any truth are passed over."
+)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -22,35 +30,66 @@ def mean(values: Sequence[float]) -> float:
 
 
 def masks(results: Sequence[Result]) -> Figures:
-    """Clips with masks: each clip's figures, their means, and the gas-free share over all frames together."""
+    """Clips with masks: each clip's figures, their means with intervals, and shares over all frames together."""
     clips = {result.clip: _mask_figures(result) for result in results}
-    means = {key: mean([clip[key] for clip in clips.values()]) for key in MASK}
-    return {"clips": clips, "mean": means, "gas_free_false": total(results).false_share}
+    authors = {result.clip: _authors_figures(result) for result in results}
+    whole = total(results)
+    keys = (*MASK, *(key for key in MAPS if key not in MASK))
+    return {
+        "clips": clips,
+        "mean": _means(clips, keys),
+        "interval95": _intervals(clips, keys),
+        "gas_free_false": whole.false_share,
+        "gas_free_false_interval95": share_interval(
+            [result.mask.false for result in results], [result.mask.gas_free for result in results]
+        ),
+        "gas_free_lit": share(sum(result.lit_free for result in results), whole.gas_free),
+        "pooled": {key: getattr(whole, key) for key in ("iou", "j", "f1", "precision", "recall", "presence")},
+        "authors": {
+            "protocol": AUTHORS,
+            "clips": authors,
+            "mean": _means(authors, MAPS),
+            "interval95": _intervals(authors, MAPS),
+        },
+        "events": _events(results, clips),
+    }
 
 
 def boxes(results: Sequence[Result]) -> Figures:
     """Clips with boxes."""
-    return {
-        "clips": {
-            result.clip: {
-                "frames": result.boxes.frames,
-                "inside": result.boxes.inside_share,
-                "touched": result.boxes.touched_share,
-                "alarms": [asdict(alarm) for alarm in result.alarms],
-            }
-            for result in results
+    clips = {
+        result.clip: {
+            "frames": result.boxes.frames,
+            "inside": result.boxes.inside_share,
+            "touched": result.boxes.touched_share,
+            "box_iou": result.boxes.iou,
+            **_event_figures(result),
         }
+        for result in results
+    }
+    return {
+        "clips": clips,
+        "mean": _means(clips, BOX),
+        "interval95": _intervals(clips, BOX),
+        "events": _events(results, clips),
     }
 
 
 def gas_free(results: Sequence[Result]) -> Figures:
     """Clips without gas: whatever lights up or alarms is wrong."""
+    alarms, hours = sum(len(result.alarms) for result in results), sum(result.events.hours for result in results)
+    frames, lit = sum(result.frames for result in results), sum(result.lit for result in results)
     return {
         "count": len(results),
-        "frames": sum(result.frames for result in results),
-        "alarms": sum(len(result.alarms) for result in results),
+        "frames": frames,
+        "hours": hours,
+        "alarms": alarms,
+        "alarms_per_hour": share(alarms, hours),
+        "alarms_per_hour_at_most": share(most_events(alarms), hours),
+        "confidence": CONFIDENCE,
         "clips_with_alarms": sum(bool(result.alarms) for result in results),
-        "lit": share(sum(result.lit for result in results), sum(result.frames for result in results)),
+        "lit": share(lit, frames),
+        "lit_interval95": share_interval([result.lit for result in results], [result.frames for result in results]),
         "clips": {
             result.clip: {"lit": result.lit_share, "alarms": [asdict(alarm) for alarm in result.alarms]}
             for result in results
@@ -58,74 +97,36 @@ def gas_free(results: Sequence[Result]) -> Figures:
     }
 
 
-REPORTS: dict[str, Callable[[Sequence[Result]], Figures]] = {
-    "simgas": masks,
-    "gasvid": masks,
-    "god": boxes,
-    "background": gas_free,
-}
+REPORTS: dict[Kind, Callable[[Sequence[Result]], Figures]] = {"masks": masks, "boxes": boxes, "gas_free": gas_free}
 
 
-def print_report(name: str, figures: Figures) -> None:
-    """One set as a table; of gas-free clips only the lit ones."""
-    print(f"\n{name}")
-    clips = figures["clips"]
-    if name in ("simgas", "gasvid"):
-        rows: list[list[Cell]] = [[clip, *(one[key] for key in MASK), first_alarm(one)] for clip, one in clips.items()]
-        rows.append(["mean", *(figures["mean"][key] for key in MASK), None])
-        print(show(["clip", *MASK, "first alarm"], rows))
-        print(f"gas-free frames with a mask, all clips together: {figures['gas_free_false']:.1%}")
-    elif name == "god":
-        rows = [[clip, one["inside"], one["touched"], first_alarm(one)] for clip, one in clips.items()]
-        print(show(["clip", "pixels in box", "frames touched", "first alarm"], rows))
-    else:
-        lit = sorted((item for item in clips.items() if item[1]["lit"]), key=lambda item: -item[1]["lit"])
-        shown = [item for position, item in enumerate(lit) if item[1]["alarms"] or position < 12]
-        if shown:
-            print(show(["clip", "lit", "alarms"], [[clip, one["lit"], len(one["alarms"])] for clip, one in shown]))
-        print(
-            f"{figures['count']} clips: {figures['alarms']} alarms in {figures['clips_with_alarms']} clips, "
-            f"{figures['lit']:.2%} of the frames lit ({len(lit)} clips)"
-        )
-
-
-def print_comparison(methods: Sequence[Figures]) -> None:
-    """All methods in one table, a row each."""
-
-    def row(method: Figures) -> list[Cell]:
-        name = f"{method['method']} {method.get('backend', '')}".strip()
-        simgas = method.get("simgas", {"mean": {}})
-        boxed = list(method.get("god", {"clips": {}})["clips"].values())
-        background = method.get("background", {})
-        return [
-            name,
-            simgas["mean"].get("iou"),
-            simgas["mean"].get("j"),
-            simgas.get("gas_free_false"),
-            method.get("gasvid", {"mean": {}})["mean"].get("iou"),
-            mean([clip["inside"] for clip in boxed]),
-            mean([clip["touched"] for clip in boxed]),
-            background.get("alarms"),
-            background.get("lit"),
+def paired(methods: Sequence[Figures], name: str, key: str = "iou") -> list[Figures]:
+    """How much the later methods differ from the first in one figure of a set with masks, clip by clip."""
+    scored = [method for method in methods if name in method]
+    differences = []
+    for method in scored[1:]:
+        pairs = [
+            (method[name]["clips"][clip][key], figures[key])
+            for clip, figures in scored[0][name]["clips"].items()
+            if clip in method[name]["clips"]
         ]
+        ours, theirs = zip(*pairs, strict=True)
+        differences.append(
+            {
+                "method": label(method),
+                "against": label(scored[0]),
+                "set": name,
+                "figure": key,
+                "difference": mean([our - their for our, their in pairs]),
+                "interval95": paired_interval(ours, theirs),
+            }
+        )
+    return differences
 
-    heads = ["", "SimGas IoU", "J", "gas-free false", "GasVid IoU", "GOD in box", "touched", "false alarms", "lit"]
-    print(f"\nall methods\n{show(heads, [row(method) for method in methods])}")
 
-
-def print_agreement(found: Figures) -> None:
-    """How far two runtimes are from one another, worst clips first."""
-    print(f"\n{found['method']}: {' against '.join(found['runtimes'])}, IoU of their masks")
-    worst = sorted(found["clips"].items(), key=lambda item: item[1])[:12]
-    print(show(["clip (worst first)", "IoU"], worst))
-    print(
-        f"mean {found['iou_mean']:.4f}, all frames summed {found['iou_summed']:.4f}, {found['dark_clips']} dark clips"
-    )
-
-
-def first_alarm(clip: Figures) -> int | None:
-    """The frame in which the first alarm of a clip was raised."""
-    return clip["alarms"][0]["frame"] if clip["alarms"] else None
+def label(method: Figures) -> str:
+    """A method's name, and its runtime where it has one."""
+    return f"{method['method']} {method.get('backend', '')}".strip()
 
 
 def _mask_figures(result: Result) -> Figures:
@@ -137,8 +138,63 @@ def _mask_figures(result: Result) -> Figures:
         "precision": result.mask.precision,
         "recall": result.mask.recall,
         "gas_free_false": result.mask.false_share,
+        "gas_free": result.mask.gas_free,
+        "gas_free_lit": result.lit_free,
         "presence": result.mask.presence,
         "boundary_iou": result.boundary.iou,
         "boundary_f": result.boundary.f,
-        "alarms": [asdict(alarm) for alarm in result.alarms],
+        "f1": result.mask.f1,
+        "j_and_f1": result.mask.j_and_f1,
+        "s": result.saliency.s,
+        "weighted_f": result.saliency.weighted_f,
+        "e": result.saliency.e,
+        "mae": result.saliency.mae,
+        **_event_figures(result),
     }
+
+
+def _authors_figures(result: Result) -> Figures:
+    """The same measures as MAPS, the gas papers' way."""
+    return {
+        "frames": result.authors.frames,
+        "j": result.authors.j,
+        "f1": result.authors.f1,
+        "j_and_f1": result.authors.j_and_f1,
+        "s": result.authors_saliency.s,
+        "weighted_f": result.authors_saliency.weighted_f,
+        "e": result.authors_saliency.e,
+        "mae": result.authors_saliency.mae,
+    }
+
+
+def _event_figures(result: Result) -> Figures:
+    events = result.events
+    return {
+        "alarms": [asdict(alarm) for alarm in events.alarms],
+        "onset": events.onset,
+        "onset_s": events.onset_s,
+        "time_to_alarm_s": events.time_to_alarm_s,
+        "early_alarms": events.early,
+        "alarmed": events.alarmed_share,
+        "settled": events.settled_share,
+    }
+
+
+def _events(results: Sequence[Result], clips: dict[str, Figures]) -> Figures:
+    """Alarms over all clips that show gas."""
+    gassy = [result for result in results if result.events.onset is not None]
+    return {
+        "gassy_clips": len(gassy),
+        "alarmed_clips": sum(not math.isnan(result.events.time_to_alarm_s) for result in gassy),
+        "early_alarms": sum(result.events.early for result in gassy),
+        "mean": _means(clips, EVENT),
+        "interval95": _intervals(clips, EVENT),
+    }
+
+
+def _means(clips: dict[str, Figures], keys: Sequence[str]) -> Figures:
+    return {key: mean([clip[key] for clip in clips.values()]) for key in keys}
+
+
+def _intervals(clips: dict[str, Figures], keys: Sequence[str]) -> Figures:
+    return {key: mean_interval([clip[key] for clip in clips.values()]) for key in keys}

@@ -21,10 +21,12 @@ import cv2
 import numpy as np
 
 import edge.capture
+from edge.capture.images import natural
 from edge.errors import SourceError
 from edge.records import Array, Frame
 
 ALPHA_FLOOR = 10  # SimGas: a plume's alpha above this, of 255, counts as gas
+ONSETS = {"gasvid_mov1467": 300}  # frame in which gas is first seen, by eye: the labelled frames say "270 to 320"
 
 
 class Box(NamedTuple):
@@ -55,12 +57,17 @@ class AlphaVideo:
 
 @dataclass(frozen=True, slots=True)
 class MaskFiles:
-    """One image per labelled frame; anything but black is gas."""
+    """One image per labelled frame; what is brighter than `floor` of its brightest pixel is gas."""
 
     files: dict[int, Path]
+    floor: float = 0.0
 
     def at(self, index: int) -> Array | None:
-        return _grey(self.files[index]) > 0 if index in self.files else None
+        if index not in self.files:
+            return None
+        image = _grey(self.files[index])
+        mask: Array = image > self.floor * image.max()
+        return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Clip:
     source: Path
     truth: Truth
     fps: float | None = None  # None: the file says
+    onset: int | None = None  # frame from which gas is seen; None: the first whose truth has any
 
     def frames(self) -> Iterator[Frame]:
         """Decode from the beginning. Raises SourceError."""
@@ -109,10 +117,17 @@ def root(data: str | Path | None = None) -> Path:
 
 
 def simgas(data: Path) -> list[Clip]:
-    """SimGas (LangGas, arXiv 2503.02910), rendered plumes on real footage: `simgasvidN.mp4`, `smoke_onlyN.mp4`."""
-    videos = _some(data / "simgas", "simgasvid*.mp4")
+    """The SimGas clips of a footage folder, `simgas/`. A test set: training never sees it, every look is logged."""
+    return simgas_videos(data / "simgas")
+
+
+def simgas_videos(path: Path) -> list[Clip]:
+    """SimGas (LangGas, arXiv 2503.02910), rendered plumes on real footage: `simgasvidN.mp4`, `smoke_onlyN.mp4`.
+
+    LangGas itself cuts the alpha at 20 and scores each fifth frame; here every frame counts, and gas from 10 on.
+    """
     clips = []
-    for video in videos:
+    for video in _some(path, "simgasvid*.mp4"):
         alpha = video.with_name(video.name.replace("simgasvid", "smoke_only"))
         if not alpha.is_file():
             raise SourceError(f"{alpha}: the plume's alpha for {video.name} is missing; copy SimGas' file there")
@@ -122,8 +137,11 @@ def simgas(data: Path) -> list[Clip]:
 
 def gasvid(data: Path) -> list[Clip]:
     """GasVid releases `real/gasvid_NAME.mp4`; labelled frames are `real/gasvid_NAME_masks/NNNNNN.png`, from 0."""
-    videos = _some(data / "real", "gasvid_*.mp4")
-    return [Clip(video.stem, video, MaskFiles(_numbered(video.with_name(f"{video.stem}_masks")))) for video in videos]
+    clips = []
+    for video in _some(data / "real", "gasvid_*.mp4"):
+        masks = MaskFiles(_numbered(video.with_name(f"{video.stem}_masks")))
+        clips.append(Clip(video.stem, video, masks, onset=ONSETS.get(video.stem)))
+    return clips
 
 
 def god(data: Path, fps: float = 20.0) -> list[Clip]:
@@ -163,21 +181,26 @@ def aerial_stills(data: Path, split: str | None = None) -> list[Clip]:
     return [Clip(path.stem, path, GasFree(_grey(path).shape)) for path in paths]
 
 
-def folder(path: Path, fps: float = 15.0) -> Clip:
+def folder(path: Path, fps: float = edge.capture.DEFAULT_FPS) -> Clip:
     """One's own clip: images in `frames/`, and in `masks/` one of the same name for each labelled frame."""
-    frames = sorted(file for file in _some(path / "frames", "*") if file.suffix.lower() in edge.capture.IMAGES)
-    positions = {file.stem: position for position, file in enumerate(frames)}
+    return Clip(path.resolve().name, path / "frames", MaskFiles(paired(path / "frames", path / "masks")), fps=fps)
+
+
+def paired(frames: Path, masks: Path) -> dict[int, Path]:
+    """Mask files by the position of the frame of the same name, suffix aside. Raises SourceError."""
+    shown = sorted((file for file in _some(frames, "*") if file.suffix.lower() in edge.capture.IMAGES), key=natural)
+    positions = {file.stem: position for position, file in enumerate(shown)}
     files = {}
-    for mask in _some(path / "masks", "*"):
+    for mask in _some(masks, "*"):
         if mask.stem not in positions:
-            raise SourceError(f"{mask}: no frame of that name in {path / 'frames'}; name each mask like its frame")
+            raise SourceError(f"{mask}: no frame of that name in {frames}; name each mask like its frame")
         files[positions[mask.stem]] = mask
-    return Clip(path.name, path / "frames", MaskFiles(files), fps=fps)
+    return files
 
 
 def _some(path: Path, pattern: str) -> list[Path]:
     """The files of a folder in natural order ("vid2" before "vid10"); SourceError when there are none."""
-    files = sorted(path.glob(pattern), key=lambda file: (len(file.stem), file.stem)) if path.is_dir() else []
+    files = sorted(path.glob(pattern), key=natural) if path.is_dir() else []
     if not files:
         raise SourceError(f"{path / pattern}: no such footage; --data (or FGSTP_DATA) must name the folder above it")
     return files

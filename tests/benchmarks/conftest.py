@@ -6,6 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import simgas_log
+
+
+@pytest.fixture(autouse=True)
+def a_log_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes to the committed log of looks at SimGas, not even one that forgets to name another."""
+    monkeypatch.setattr(simgas_log, "LOG", tmp_path / "simgas_log.jsonl")
+
 
 @pytest.fixture(scope="session")
 def footage_video(tmp_path_factory: pytest.TempPathFactory) -> Path:

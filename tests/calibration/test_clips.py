@@ -56,10 +56,11 @@ def test_simgas_masks_are_where_the_plumes_alpha_is_above_10(tmp_path: Path) -> 
 
 
 def test_simgas_clips_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for number in ("10", "2", "15_crowd"):
+    for number in ("10", "2", "15_crowd", "16", "15"):
         video(tmp_path / "simgas" / f"simgasvid{number}.mp4", [90])
         video(tmp_path / "simgas" / f"smoke_only{number}.mp4", [0])
-    assert [clip.name for clip in clips.simgas(tmp_path)] == ["simgasvid2", "simgasvid10", "simgasvid15_crowd"]
+    ordered = [f"simgasvid{number}" for number in ("2", "10", "15", "15_crowd", "16")]
+    assert [clip.name for clip in clips.simgas(tmp_path)] == ordered
 
 
 def test_simgas_without_its_alpha_is_named(tmp_path: Path) -> None:
@@ -81,6 +82,13 @@ def test_gasvid_knows_only_its_labelled_frames(tmp_path: Path) -> None:
     assert np.count_nonzero(labelled) == 25
     assert isinstance(empty, np.ndarray)
     assert not empty.any()
+
+
+def test_the_onset_of_a_gasvid_release_is_known_where_somebody_looked(tmp_path: Path) -> None:
+    for name in ("mov7", "mov1467"):
+        video(tmp_path / "real" / f"gasvid_{name}.mp4", [90])
+        image(tmp_path / "real" / f"gasvid_{name}_masks" / "000000.png", 0)
+    assert {clip.name: clip.onset for clip in clips.gasvid(tmp_path)} == {"gasvid_mov7": None, "gasvid_mov1467": 300}
 
 
 def test_a_gasvid_mask_without_a_number_is_named(tmp_path: Path) -> None:
@@ -154,6 +162,16 @@ def test_a_plain_folder_pairs_masks_with_frames_by_name(tmp_path: Path) -> None:
     assert isinstance(labelled, np.ndarray)
     assert np.count_nonzero(labelled) == 16
     assert clip.truth.at(0) is None
+
+
+def test_a_plain_folder_counts_its_frames_as_the_source_does(tmp_path: Path) -> None:
+    for value, name in enumerate(("a2", "a10", "b1"), 1):
+        image(tmp_path / "mine" / "frames" / f"{name}.png", 50 * value)
+        image(tmp_path / "mine" / "masks" / f"{name}.png", 0, (0, 0, value, 0))
+    clip = clips.folder(tmp_path / "mine")
+    shown = [int(frame.image[0, 0]) // 50 for frame in clip.frames()]
+    labelled = [int(np.count_nonzero(clip.truth.at(index))) - 1 for index in range(3)]
+    assert shown == labelled == [1, 2, 3]
 
 
 def test_a_mask_without_its_frame_is_named(tmp_path: Path) -> None:

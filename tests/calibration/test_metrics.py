@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from calibration.clips import Box
-from calibration.metrics import BoundaryScore, BoxScore, MaskScore, boundary_f, boundary_iou
+from calibration.metrics import BoxScore, MaskScore, StretchedScore, around, box_iou
 
 
 def block(x1: int, y1: int, x2: int, y2: int, shape: tuple[int, int] = (20, 30)) -> np.ndarray:
@@ -66,8 +69,8 @@ def test_presence_is_the_share_of_frames_answered_rightly() -> None:
 
 
 def test_nothing_measured_is_nan_not_zero() -> None:
-    assert all(math.isnan(figure) for figure in (MaskScore().iou, MaskScore().false_share, BoxScore().inside_share))
-    assert math.isnan(BoundaryScore().f)
+    assert all(math.isnan(figure) for figure in (MaskScore().iou, MaskScore().false_share, MaskScore().j_and_f1))
+    assert all(math.isnan(figure) for figure in (BoxScore().inside_share, BoxScore().iou, StretchedScore().j_and_f1))
 
 
 def test_boxes_hold_both_their_corners() -> None:
@@ -79,50 +82,72 @@ def test_boxes_hold_both_their_corners() -> None:
     assert score.touched_share == pytest.approx(1 / 3)
 
 
-def test_boundary_iou_of_a_shifted_square_is_that_of_its_bands() -> None:
-    # 20 x 30 image: diagonal 36.06, so 2 % is a band of one pixel. A 6 x 6 square has a band of 20 px; shifted by one,
-    # the two rings share the top and bottom rows' 5 columns each and nothing else.
-    mask, truth = block(5, 5, 10, 10).astype(bool), block(6, 5, 11, 10).astype(bool)
-    assert boundary_iou(mask, mask) == 1.0
-    assert boundary_iou(mask, truth) == pytest.approx(10 / 30)
+def test_f1_is_the_mean_of_the_gassy_frames_pixels() -> None:
+    score = MaskScore()
+    score.add(block(0, 0, 9, 9), block(5, 0, 14, 9))  # 100 and 100 px, 50 in common
+    score.add(block(0, 0, 4, 3), block(0, 0, 4, 3))  # exact
+    score.add(block(0, 0, 9, 9), EMPTY)  # no plume: not counted
+    assert score.f1 == pytest.approx((2 * 50 / 200 + 1.0) / 2)
+    assert score.j_and_f1 == pytest.approx(((50 / 150 + 1.0) / 2 + (2 * 50 / 200 + 1.0) / 2) / 2)
 
 
-def test_the_images_edge_is_an_outline_to_boundary_iou() -> None:
-    full = np.ones((20, 30), bool)
-    inner = np.zeros((20, 30), bool)
-    inner[0, :] = True
-    assert boundary_iou(full, inner) == pytest.approx(30 / 96)  # the frame's rim is 96 px, its top row 30
-
-
-def test_boundary_f_forgives_the_tolerance_and_no_more() -> None:
-    shape = (240, 320)  # diagonal 400: 0.008 of it rounds up to 4 px
-    truth = block(100, 100, 160, 160, shape).astype(bool)
-    assert boundary_f(block(104, 100, 164, 160, shape).astype(bool), truth) == 1.0
-    # One further: the left and right sides miss (some 60 px each, of 242), the top and bottom still match.
-    assert boundary_f(block(105, 100, 165, 160, shape).astype(bool), truth) == pytest.approx(0.53, abs=0.03)
-    assert boundary_f(block(120, 120, 140, 140, shape).astype(bool), truth) == 0.0
-    assert boundary_f(truth, truth) == 1.0
-
-
-def test_boundary_f_is_the_harmonic_mean_of_outline_precision_and_recall() -> None:
-    shape = (240, 320)
-    one, two = block(20, 20, 60, 60, shape).astype(bool), block(220, 120, 260, 160, shape).astype(bool)
-    assert boundary_f(one | two, one) == pytest.approx(
-        2 * 0.5 * 1.0 / 1.5
-    )  # half of the outline is right, all is found
-
-
-def test_boundary_f_of_an_empty_mask() -> None:
-    nothing, plume = EMPTY.astype(bool), block(5, 5, 10, 10).astype(bool)
-    assert boundary_f(nothing, plume) == 0.0
-    assert boundary_f(plume, nothing) == 0.0
-    assert boundary_f(nothing, nothing) == 1.0
-
-
-def test_boundary_score_passes_over_frames_without_a_plume() -> None:
-    score = BoundaryScore()
-    score.add(block(5, 5, 10, 10), EMPTY)
-    score.add(block(5, 5, 10, 10), block(5, 5, 10, 10))
-    score.add(EMPTY, block(5, 5, 10, 10))
+def test_the_gas_papers_score_cuts_in_the_middle_and_passes_over_empty_frames() -> None:
+    score = StretchedScore()
+    spread = np.zeros((20, 30))
+    spread[0, :6] = 0.0, 0.4, 0.5, 0.6, 0.9, 1.0  # three of them above the middle
+    score.add(spread, block(4, 0, 7, 0))  # two in common: 3 predicted, 4 true
+    score.add(spread, EMPTY)
+    score.add(np.zeros((20, 30)), block(0, 0, 0, 0))  # missed, though but one pixel
     assert score.frames == 2
-    assert (score.iou, score.f) == (0.5, 0.5)
+    assert score.j == pytest.approx((2 / 5 + 0) / 2)
+    assert score.f1 == pytest.approx((4 / 7 + 0) / 2)
+    assert score.j_and_f1 == pytest.approx((score.j + score.f1) / 2)
+
+
+def test_the_box_around_a_mask_holds_all_its_parts() -> None:
+    assert around(block(3, 2, 8, 4) | block(20, 10, 20, 10)) == Box(3, 2, 20, 10)
+    assert around(EMPTY) is None
+
+
+def test_box_iou_counts_corners_and_a_missing_box_as_nothing() -> None:
+    assert box_iou(Box(2, 2, 5, 5), Box(2, 2, 5, 5)) == 1.0
+    assert box_iou(Box(0, 0, 3, 3), Box(2, 2, 5, 5)) == pytest.approx(4 / 28)
+    assert box_iou(Box(0, 0, 3, 3), Box(4, 0, 5, 3)) == 0.0
+    assert box_iou(None, Box(0, 0, 3, 3)) == 0.0
+
+
+def test_the_boxes_iou_is_a_mean_over_frames_and_a_dark_frame_is_none() -> None:
+    score = BoxScore()
+    score.add(block(0, 0, 3, 3), Box(2, 2, 5, 5))
+    score.add(EMPTY, Box(2, 2, 5, 5))
+    assert score.iou == pytest.approx((4 / 28 + 0) / 2)
+
+
+masks = arrays(bool, (9, 11))
+
+
+@settings(max_examples=80, deadline=None)
+@given(mask=masks, truth=masks)
+def test_overlap_stays_in_its_bounds_and_knows_no_sides(mask: np.ndarray, truth: np.ndarray) -> None:
+    one, other = MaskScore(), MaskScore()
+    one.add(mask, truth)
+    other.add(truth, mask)
+    assert one.iou == pytest.approx(other.iou, nan_ok=True)
+    assert one.precision == pytest.approx(other.recall, nan_ok=True)
+    for figure in (one.iou, one.j, one.f1, one.precision, one.recall, one.presence):
+        assert math.isnan(figure) or 0 <= figure <= 1
+    if one.gassy:
+        assert one.f1 == pytest.approx(2 * one.j / (1 + one.j)), "F1 and IoU of one frame say the same"
+
+
+corners = st.tuples(*[st.integers(0, 8)] * 4).map(
+    lambda c: Box(min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
+)
+
+
+@settings(deadline=None)
+@given(one=corners, other=corners)
+def test_box_iou_is_that_of_the_filled_boxes(one: Box, other: Box) -> None:
+    filled = [block(*box) > 0 for box in (one, other)]
+    iou = np.count_nonzero(filled[0] & filled[1]) / np.count_nonzero(filled[0] | filled[1])
+    assert box_iou(one, other) == pytest.approx(iou)
