@@ -67,7 +67,7 @@ class Renderer:
         if rng.random() < 0.25:  # the scene has warmed or cooled since
             drift = rng.uniform(0.001, 0.004) * self.bank.still(rng, self.size, rng.uniform(3.0, 8.0))
             past = past + drift.astype(np.float32)
-        leaks, ghost = not view.moving and rng.random() < 0.85, rng.random() < 0.1
+        leaks, ghost = not view.moving and rng.random() < 0.75, rng.random() < 0.1
         change, past_change, opacity = np.zeros_like(scene), np.zeros_like(past), np.zeros_like(scene)
         if leaks or ghost:
             change, past_change, opacity = self.gas(scene, past)

@@ -148,13 +148,13 @@ def procedural(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int],
 def clouds(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], times: Array) -> list[Array]:
     """Billows to wisps at `times` (frames): two layers that drift each its own way and wax as the other wanes, so that
     shapes form and dissolve, as in a time-lapse of a sky."""
-    speed, angle = rng.choice([0.0, 0.03, 0.1, 0.3, 1.0]), rng.uniform(0, 2 * np.pi)
+    speed, angle = rng.choice([0.0, 0.03, 0.1, 0.3, 0.6]), rng.uniform(0, 2 * np.pi)
     zoom = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
     layers = []
     for turn, share in ((0.0, 1.0), (rng.normal(0, 0.5), rng.uniform(0.5, 1.2))):
         drift = share * speed * np.array([[np.cos(angle + turn), np.sin(angle + turn)]])
         layers.append(bank.drifting(rng, size, times[:, None] * drift, zoom))
-    phase = rng.uniform(0, 2 * np.pi) + rng.choice([0.0, 0.003, 0.01, 0.03]) * times
+    phase = rng.uniform(0, 2 * np.pi) + rng.choice([0.0, 0.002, 0.005, 0.012]) * times
     mix = np.stack((np.cos(phase), np.sin(phase)), axis=1).astype(np.float32)
     return [a * one + b * other for (a, b), one, other in zip(mix, *layers, strict=True)]
 
