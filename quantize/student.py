@@ -18,13 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantize.correlation import local_correlation
+from quantize.senses import Pace, Senses, next_background
 
 LAG_SHORT_S = 2 / 15
 LAG_LONG_S = 8 / 15
 
 
 @dataclass(frozen=True)
-class StudentConfig:
+class StudentConfig(Pace):
     """Widths by scale (1/2, 1/4, 1/8, 1/16), and what the past looks like."""
 
     widths: tuple[int, int, int, int] = (12, 16, 32, 48)
@@ -32,45 +33,6 @@ class StudentConfig:
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
-    background_s: float = 6.0  # time constant of the slow background
-    memory_s: float = 0.12  # time constant with which the memory fades
-    ghost_s: float = 20.0  # time in which something still leaves the mask
-
-
-class Senses(nn.Module):
-    """Pixels to what the network looks at; plain arithmetic, no weights.
-
-    Every difference is freed of its median over the view (an AGC offset is no gas) and divided by 3 sigma + 2/255, with
-    sigma the temporal noise in the quieter quarter of the view. Kept in float.
-    """
-
-    channels = 5
-    block = 16  # side of the blocks whose means the robust figures are taken over, px
-
-    def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
-        to_short, to_long, to_background = (self.centred(frame - past) for past in (short, long, background))
-        # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
-        sigma = 0.8862 * self.quantile(to_short.abs(), 0.25)
-        scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
-        movement = to_long * scale
-        parts = (
-            2.0 * frame - 1.0,
-            (8.0 * to_background).clamp(-2.0, 2.0),
-            (to_background * scale).clamp(-4.0, 4.0),
-            (to_short * scale).clamp(-4.0, 4.0),
-            movement.clamp(-4.0, 4.0),
-        )
-        return torch.cat(parts, dim=1), sigma, movement
-
-    def centred(self, difference: Tensor) -> Tensor:
-        return difference - self.quantile(difference, 0.5)
-
-    def quantile(self, image: Tensor, share: float) -> Tensor:
-        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels."""
-        blocks = F.avg_pool2d(image, self.block).flatten(1)
-        count = max(1, int(blocks.shape[1] * share))
-        return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
 
 
 def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -187,8 +149,7 @@ class Student(nn.Module):
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
         the coarser `side4`, `side8` logits, which only training looks at."""
-        # what is remembered fades with time, at any frame rate alike: belief must be earned again from the pixels
-        memory = memory * torch.exp(-clock[:, 0] / self.config.memory_s).reshape(-1, 1, 1, 1)
+        memory = self.config.fade(memory, clock)
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)
         e4 = self.body4(self.recall(torch.cat((self.enter4(e2), memory), dim=1)))
@@ -218,11 +179,5 @@ class Student(nn.Module):
         return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 2), kept), dim=1)
 
     def background(self, frame: Tensor, background: Tensor, movement: Tensor, logits: Tensor, clock: Tensor) -> Tensor:
-        """The next slow background: a running mean at first, then exponential; gas is left out, but what stays still
-        under the mask is let in slowly, or a once mistaken object would stay lit for good."""
-        gas = F.interpolate(torch.sigmoid(logits), scale_factor=2.0, mode="nearest")
-        step = clock[:, 0].reshape(-1, 1, 1, 1)
-        age = clock[:, 1].reshape(-1, 1, 1, 1)
-        rate = step / (age.clamp(max=self.config.background_s) + step + 1e-6)
-        slow = (step / self.config.ghost_s) * torch.exp(-movement * movement)
-        return background + (rate * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
+        """The next slow background."""
+        return next_background(self.config, frame, background, movement, logits, clock)
