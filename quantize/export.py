@@ -24,7 +24,8 @@ from edge.contract import ModelSpec, StateSpec, TensorSpec
 from edge.contract import load as load_spec
 from edge.records import Array
 from edge.ring import Ring
-from quantize.student import LAG_LONG_S, LAG_SHORT_S, Student
+from quantize.models import macs, revive
+from quantize.student import LAG_LONG_S, LAG_SHORT_S
 
 OPSET = 17
 Tensors = dict[str, Array]
@@ -40,9 +41,9 @@ STATES = {
 
 
 class Shipped(nn.Module):
-    """The student as the device sees it: tensors in a fixed order, no side outputs."""
+    """A student or teacher as the device sees it: tensors in a fixed order, no side outputs."""
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: nn.Module) -> None:
         super().__init__()
         self.student = student
 
@@ -52,7 +53,7 @@ class Shipped(nn.Module):
 
 
 def export(
-    student: Student, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
+    student: nn.Module, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
 ) -> ModelSpec:
     """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
     student = student.eval()
@@ -72,7 +73,18 @@ def export(
             output_names=list(OUTPUTS),
             dynamo=False,
         )
+    with torch.no_grad():
+        fix_shapes(path, [tuple(output.shape) for output in Shipped(student)(*arguments)])
     return write_spec(path, precision="fp32", threshold=threshold, provenance=provenance)
+
+
+def fix_shapes(path: Path, shapes: list[tuple[int, ...]]) -> None:
+    """Write the outputs' sizes into the file: the exporter loses some of them on the way through a reshape."""
+    model = onnx.load(path)
+    for value, shape in zip(model.graph.output, shapes, strict=True):
+        for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            dim.dim_value = size
+    onnx.save(model, path)
 
 
 def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict[str, object]) -> ModelSpec:
@@ -101,9 +113,9 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
-def load_student(*paths: Path) -> tuple[Student, dict[str, object]]:
-    """A student with the EMA weights of a checkpoint of quantize.train, or with their mean over several checkpoints of
-    one run of training, and the last one's record of its making."""
+def load_student(*paths: Path) -> tuple[nn.Module, dict[str, object]]:
+    """The student or teacher with the EMA weights of a checkpoint of quantize.train, or with their mean over several
+    checkpoints of one run of training, and the last one's record of its making."""
     checkpoints = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
     weights = {
         name: torch.stack([checkpoint["ema"][name] for checkpoint in checkpoints]).mean(0)
@@ -111,9 +123,13 @@ def load_student(*paths: Path) -> tuple[Student, dict[str, object]]:
         else last
         for name, last in checkpoints[-1]["ema"].items()
     }
-    student = Student()
+    student = revive(checkpoints[-1], paths[-1])
     student.load_state_dict(weights)
-    provenance = {**checkpoints[-1]["provenance"], "averaged_over_steps": [c["steps"] for c in checkpoints]}
+    provenance = {
+        "model": student.config.name,
+        **checkpoints[-1]["provenance"],
+        "averaged_over_steps": [c["steps"] for c in checkpoints],
+    }
     return student.eval(), provenance
 
 
@@ -122,7 +138,7 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, student: Student, spec: ModelSpec) -> None:
+    def __init__(self, student: nn.Module, spec: ModelSpec) -> None:
         self.shipped = Shipped(student.eval())
         self.inputs = {name: tensor.shape for name, tensor in spec.inputs.items()}
 
@@ -158,7 +174,7 @@ def agreement(a: Array, b: Array) -> float:
     return float(np.logical_and(a, b).sum() / union) if union else 1.0
 
 
-def self_check(student: Student, path: Path, frames: Array, fps: float) -> float:
+def self_check(student: nn.Module, path: Path, frames: Array, fps: float) -> float:
     """IoU between torch's and the ONNX file's masks over a roll-out; raises where they differ, or where the masks do
     not depend on the input (a graph that answers the same to everything would agree with itself)."""
     spec, onnx_path = load_spec(path)
@@ -191,6 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     student, provenance = load_student(*options.checkpoints)
+    provenance["mmac"] = round(macs(student, width, height))
     export(student, options.out, width=width, height=height, threshold=options.threshold, provenance=provenance)
     iou = self_check(student, options.out, leaking_clip((height, width)), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")

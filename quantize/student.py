@@ -24,15 +24,26 @@ LAG_SHORT_S = 2 / 15
 LAG_LONG_S = 8 / 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudentConfig(Pace):
     """Widths by scale (1/2, 1/4, 1/8, 1/16), and what the past looks like."""
 
+    name: str = "small"
     widths: tuple[int, int, int, int] = (12, 16, 32, 48)
     key_channels: int = 16
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        StudentConfig(name="nano", widths=(6, 8, 12, 16), key_channels=8, memory_channels=4),
+        StudentConfig(),
+        StudentConfig(name="base", widths=(16, 24, 48, 72)),
+    )
+}  # 44, 165 and 320 MMAC at 320x240
 
 
 def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -148,7 +159,7 @@ class Student(nn.Module):
         memory: Tensor,
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
-        the coarser `side4`, `side8` logits, which only training looks at."""
+        what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/8,W/8)."""
         memory = self.config.fade(memory, clock)
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)
@@ -169,6 +180,7 @@ class Student(nn.Module):
             "memory_next": self.memory(d4, memory, logits),
             "side4": side4,
             "side8": self.side8(d8),
+            "bottleneck": d8,
         }
 
     def memory(self, d4: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
