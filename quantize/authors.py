@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.errors import FgstpError, ModelError
+from edge.errors import ConfigError, FgstpError, ModelError
 from quantize.decoder import Decoder, resize
 from quantize.perception import ConvNorm, FineGrainedPerception, ReceptiveField
 from quantize.pvt import PVT, PVTConfig, PVTv2
@@ -30,6 +30,7 @@ from quantize.senses import Pace, Senses, next_background
 from quantize.teacher import frame_size, pack, scales, unpack
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
+SMALLEST = 240  # px
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,11 @@ class Authors(nn.Module):
             self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
 
     def states(self, frame: Tensor) -> dict[str, Tensor]:
-        """What a step is fed while nothing is remembered; `frame` is (N,1,H,W)."""
+        """What a step is fed while nothing is remembered; `frame` is (N,1,H,W), 240 px or more each way. Raises
+        ConfigError for less: nothing of 1/32 would be left under their coarsest pooling."""
         n, _, h, w = frame.shape
+        if min(h, w) < SMALLEST:
+            raise ConfigError(f"the authors' network wants {SMALLEST} px or more each way, not {w}x{h}; see --size")
         places = sum(high * wide for high, wide in scales(int(h), int(w)))
         key = frame.new_zeros(n, self.config.channels, places)
         images = dict.fromkeys(("frame_short", "frame_long", "background"), frame)
@@ -148,7 +152,7 @@ class Authors(nn.Module):
             "noise": sigma.reshape(-1),
             "key": here.float(),
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": F.avg_pool2d(torch.sigmoid(logits), 4) + 0.0 * memory,  # stays an input of the graph
+            "memory_next": F.avg_pool2d(torch.sigmoid(logits), 4),
             **{f"side{i}": resize(mask, half).float() for i, mask in enumerate(masks)},
             "bottleneck": now[0],
         }

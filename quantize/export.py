@@ -56,7 +56,7 @@ def export(
     student: nn.Module, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
 ) -> ModelSpec:
     """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
-    student = student.eval()
+    shipped = Shipped(student).eval()  # as a whole, or the exporter would put the student back into training mode
     frame = torch.rand(1, 1, height, width)
     states = student.states(frame)
     arguments = (frame, torch.zeros(1, 2), *(states[name].clone() for name in STATES))
@@ -65,7 +65,7 @@ def export(
             "ignore"
         )  # the exporter warns of its own deprecation and of constant shapes, which we want
         torch.onnx.export(
-            Shipped(student),
+            shipped,
             arguments,
             str(path),
             opset_version=OPSET,
@@ -74,7 +74,7 @@ def export(
             dynamo=False,
         )
     with torch.no_grad():
-        fix_shapes(path, [tuple(output.shape) for output in Shipped(student)(*arguments)])
+        fix_shapes(path, [tuple(output.shape) for output in shipped(*arguments)])
     return write_spec(path, precision="fp32", threshold=threshold, provenance=provenance)
 
 
@@ -90,15 +90,16 @@ def fix_shapes(path: Path, shapes: list[tuple[int, ...]]) -> None:
 def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict[str, object]) -> ModelSpec:
     """Describe the ONNX file at `path` in the JSON beside it; shapes are read from the file."""
     graph = onnx.load(path).graph
+    inputs = {value.name: TensorSpec(shape=shape_of(value)) for value in graph.input}
     spec = ModelSpec(
         name=path.name.removesuffix(".onnx"),
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         precision=precision,  # type: ignore[arg-type]  # pydantic checks it
         opset=OPSET,
-        inputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.input},
+        inputs=inputs,
         outputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.output},
-        states=STATES,
+        states={name: state for name, state in STATES.items() if name in inputs},  # the graph keeps what it uses
         resize="stretch",
         threshold=threshold,
         min_component_px=16,
@@ -144,8 +145,10 @@ class TorchBackend:
 
     def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
         with torch.no_grad():
-            tensors = [torch.from_numpy(np.array(inputs[name])) for name in self.inputs]
-            return {k: v.numpy() for k, v in zip(OUTPUTS, self.shipped(*tensors), strict=True)}
+            given = {name: torch.from_numpy(np.array(inputs[name])) for name in self.inputs}
+            tensors = {**self.shipped.student.states(given["frame"]), **given}
+            outputs = self.shipped(*(tensors[name] for name in ("frame", "clock", *STATES)))
+            return {k: v.numpy() for k, v in zip(OUTPUTS, outputs, strict=True)}
 
 
 def steps(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Iterator[tuple[Tensors, Tensors]]:
