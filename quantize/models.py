@@ -24,8 +24,9 @@ FAMILIES = {
 NAMES = (*SIZES, *(f"teacher-{backbone}" for backbone in BACKBONES), "authors")
 
 
-def build(name: str) -> nn.Module:
-    """A network with fresh weights; teacher-lite0 starts from ImageNet. Raises ConfigError for an unknown name."""
+def build(name: str, backbone: Path | None = None) -> nn.Module:
+    """A network with fresh weights; a teacher over lite0 starts from ImageNet, one over PVTv2 from the file `backbone`
+    if given. Raises ConfigError for an unknown name."""
     if name in SIZES:
         return Student(SIZES[name])
     if name == "authors":
@@ -33,8 +34,7 @@ def build(name: str) -> nn.Module:
     if name not in NAMES:
         raise ConfigError(f"model '{name}' is unknown; choose one of {', '.join(NAMES)}")
     teacher = Teacher(TeacherConfig(backbone=name.removeprefix("teacher-")))
-    if name == "teacher-lite0":
-        teacher.encoder.pyramid.load_imagenet()
+    teacher.encoder.start_from_imagenet(backbone)
     return teacher
 
 
@@ -66,7 +66,7 @@ def must_match(weights: dict[str, Tensor], network: nn.Module, where: Path) -> N
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """For the optimiser: what starts from published weights learns at a tenth (`share`) of the rate."""
-    if not isinstance(network, Teacher) or network.config.backbone != "lite0":
+    if not isinstance(network, Teacher) or not network.encoder.published:
         return [{"params": list(network.parameters()), "share": 1.0}]
     published = set(network.encoder.pyramid.parameters())
     fresh = [parameter for parameter in network.parameters() if parameter not in published]

@@ -8,9 +8,12 @@ of the published weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from quantize.weights import adapt, read, take
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,14 @@ class PVTv2(nn.Module):
             self.add_module(f"norm{i}", nn.LayerNorm(width, eps=1e-6))
             cin = width
         self.apply(self.initialise)
+
+    def load_published(self, path: Path) -> None:
+        """Take over a published file of ImageNet weights. Raises ModelError that names every key that does not fit."""
+        weights = {name: value for name, value in read(path).items() if not name.startswith("head.")}  # its classifier
+        first = "patch_embed1.proj.weight"
+        if first in weights:
+            weights[first] = adapt(weights[first], self.patch_embed1.proj.in_channels)
+        take(self, weights, path, "this backbone's")
 
     @staticmethod
     def initialise(module: nn.Module) -> None:

@@ -10,8 +10,9 @@ Ours beyond the paper: the inputs (`Senses`), two lags in seconds instead of nei
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ class TeacherConfig(Pace):
     memory_channels: int = 8  # the first one is the previous output
     groups: int = 6  # of the fine-grained perception
     detail: int = 16  # width of the fine stage
-    pvt: PVTConfig | None = field(default=None)  # another PVTv2 than the published ones
+    pvt: PVTConfig | None = None  # another PVTv2 than the published ones
 
     @property
     def name(self) -> str:
@@ -57,6 +58,16 @@ class Backbone(nn.Module):
         else:
             self.pyramid = PVTv2(config.pvt or PVT[config.backbone], Senses.channels)
         self.necks = nn.ModuleList(ReceptiveField(width, config.channels) for width in self.pyramid.widths[-3:])
+        self.published = False  # whether the pyramid starts from published weights
+
+    def start_from_imagenet(self, path: Path | None = None) -> None:
+        """Take over the weights that lite0's package holds, or a PVTv2's published file. Raises ConfigError or
+        ModelError."""
+        if isinstance(self.pyramid, Lite0):
+            self.pyramid.load_imagenet()
+        elif path:
+            self.pyramid.load_published(path)
+        self.published = isinstance(self.pyramid, Lite0) or path is not None
 
     def forward(self, seen: Tensor) -> list[Tensor]:
         return [neck(x) for neck, x in zip(self.necks, self.pyramid(seen)[-3:], strict=True)]

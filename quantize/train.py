@@ -301,6 +301,7 @@ def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=(*SIZES, "teacher"), default="small", help="a size of the student, or FGSTP")
     parser.add_argument("--backbone", choices=BACKBONES, default="lite0", help="of the teacher; lite0 knows ImageNet")
+    parser.add_argument("--backbone-weights", type=Path, help="published ImageNet weights of a PVTv2 to start from")
     parser.add_argument("--variant", choices=("paper", "authors"), default="paper", help="of the teacher")
     parser.add_argument("--load-authors", type=Path, help="the authors' weights, for --variant authors")
     parser.add_argument("--data", type=Path, default=None, help="footage to render over; else procedural scenes alone")
@@ -329,7 +330,7 @@ def network(options: argparse.Namespace) -> nn.Module:
         return load_authors(options.load_authors)
     if options.model != "teacher":
         return build(options.model)
-    return build("authors" if authors else f"teacher-{options.backbone}")
+    return build("authors") if authors else build(f"teacher-{options.backbone}", options.backbone_weights)
 
 
 def start(options: argparse.Namespace) -> Run:
