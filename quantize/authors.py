@@ -113,6 +113,7 @@ class Authors(nn.Module):
             nn.Conv2d(2, 32, 3, 1, 1), nn.Conv2d(32, 32, 3, 1, 1), nn.Conv2d(32, 1, 3, 1, 1)
         )
         self.senses = Senses()
+        self.published = ""  # which weights these are
         for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
 
@@ -180,6 +181,7 @@ def load_authors(path: Path, config: AuthorsConfig | None = None) -> Authors:
     weights = read(path)
     network = Authors(config)
     take(network, weights, path, "the authors'")
+    network.published = f"the FGSTP authors' {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     return network.eval()
 
 
@@ -191,8 +193,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/authors.pt"), help="a checkpoint as quantize.train's")
     options = parser.parse_args()
     network = load_authors(options.load_authors)
-    digest = hashlib.sha256(options.load_authors.read_bytes()).hexdigest()
-    provenance = {"data": "the FGSTP authors' weights", "weights_sha256": digest, "runs": []}
+    provenance = {"model": network.config.name, "data": network.published, "runs": []}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = {"ema": network.state_dict(), "steps": 0, "provenance": provenance, "model": describe(network)}
     torch.save(checkpoint, options.out)

@@ -134,6 +134,7 @@ def load_teacher(path: Path, device: torch.device) -> tuple[nn.Module, dict[str,
     freeze(teacher.eval().parameters())
     return teacher, {
         "model": teacher.config.name,
+        "data": saved["provenance"]["data"],
         "steps": saved["steps"],
         "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "validation_iou": saved["provenance"].get("validation_iou"),

@@ -64,6 +64,12 @@ def must_match(weights: dict[str, Tensor], network: nn.Module, where: Path) -> N
         raise ModelError(f"{where}: holds the weights of another network than '{network.config.name}'; see --model")
 
 
+def origin(network: nn.Module) -> str:
+    """Which published weights a network starts from; empty where none."""
+    said: str = network.encoder.published if isinstance(network, Teacher) else getattr(network, "published", "")
+    return said
+
+
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """For the optimiser: what starts from published weights learns at a tenth (`share`) of the rate."""
     if not isinstance(network, Teacher) or not network.encoder.published:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from edge.errors import ConfigError
 from quantize.correlation import all_pairs
 from quantize.decoder import Decoder, resize
-from quantize.lite0 import Lite0
+from quantize.lite0 import PACKAGE, Lite0
 from quantize.perception import ConvNorm, FineGrainedPerception, ReceptiveField
 from quantize.pvt import PVT, PVTConfig, PVTv2
 from quantize.senses import Pace, Senses, next_background
@@ -58,16 +58,17 @@ class Backbone(nn.Module):
         else:
             self.pyramid = PVTv2(config.pvt or PVT[config.backbone], Senses.channels)
         self.necks = nn.ModuleList(ReceptiveField(width, config.channels) for width in self.pyramid.widths[-3:])
-        self.published = False  # whether the pyramid starts from published weights
+        self.published = ""  # which published weights the pyramid starts from
 
     def start_from_imagenet(self, path: Path | None = None) -> None:
         """Take over the weights that lite0's package holds, or a PVTv2's published file. Raises ConfigError or
         ModelError."""
         if isinstance(self.pyramid, Lite0):
             self.pyramid.load_imagenet()
+            self.published = f"ImageNet, {PACKAGE} (Apache-2.0)"
         elif path:
             self.pyramid.load_published(path)
-        self.published = isinstance(self.pyramid, Lite0) or path is not None
+            self.published = f"ImageNet, {path.name}"
 
     def forward(self, seen: Tensor) -> list[Tensor]:
         return [neck(x) for neck, x in zip(self.necks, self.pyramid(seen)[-3:], strict=True)]

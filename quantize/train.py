@@ -28,7 +28,7 @@ from edge.errors import ConfigError, FgstpError
 from quantize.authors import load_authors
 from quantize.dataset import Batch, training_batches, validation_batches
 from quantize.losses import LOSSES, targets
-from quantize.models import build, describe, must_match, parameter_groups
+from quantize.models import build, describe, must_match, origin, parameter_groups
 from quantize.student import SIZES
 from quantize.teacher import BACKBONES
 
@@ -346,9 +346,8 @@ def start(options: argparse.Namespace) -> Run:
     compiled = torch.compile(student) if options.compile else student
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
-    run = Run(
-        config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), compiled, optimiser
-    )
+    data = f"rendered plumes over {data}" + (f"; begun with {origin(student)}" if origin(student) else "")
+    run = Run(config, options.minutes, data, student, deepcopy(student).eval(), compiled, optimiser)
     if options.start:
         weights = torch.load(options.start, map_location=device, weights_only=True)
         must_match(weights["ema"], student, options.start)

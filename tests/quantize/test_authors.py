@@ -62,7 +62,9 @@ def test_names_and_number_of_parameters_are_theirs() -> None:
 
 
 def test_a_whole_file_is_taken_over(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    loaded = load_authors(saved(weights, tmp_path), CONFIG).state_dict()
+    network = load_authors(saved(weights, tmp_path), CONFIG)
+    loaded = network.state_dict()
+    assert "authors' theirs.pth, sha256 " in network.published
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 

