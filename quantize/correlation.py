@@ -29,3 +29,12 @@ def local_correlation(query: Tensor, key: Tensor, radius: int) -> Tensor:
         flat = F.pad(product.reshape(n, h, w * wide), (0, w))
         bands.append(flat.reshape(n, h, w, wide + 1)[..., :side])
     return torch.cat(bands, dim=3).permute(0, 3, 1, 2)
+
+
+def all_pairs(query: Tensor, key: Tensor, sharpness: Tensor) -> Tensor:
+    """FGSTP's correlation volume, normalised: exp(sharpness * sum_c q[x,y,c] k[u,v,c]) over its sum over (u,v).
+
+    `query` (N, C, P) and `key` (N, C, Q), positions in a row, unit length over C. Returns (N, P, Q); each row sums to
+    1. The largest exponent of a row is taken off first, so that no scale of features overflows.
+    """
+    return torch.softmax(sharpness * torch.matmul(query.transpose(1, 2), key), dim=2)

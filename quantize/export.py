@@ -24,7 +24,8 @@ from edge.contract import ModelSpec, StateSpec, TensorSpec
 from edge.contract import load as load_spec
 from edge.records import Array
 from edge.ring import Ring
-from quantize.student import LAG_LONG_S, LAG_SHORT_S, Student
+from quantize.models import macs, revive
+from quantize.student import LAG_LONG_S, LAG_SHORT_S
 
 OPSET = 17
 Tensors = dict[str, Array]
@@ -41,9 +42,9 @@ STATES = {
 
 
 class Shipped(nn.Module):
-    """The student as the device sees it: tensors in a fixed order, no side outputs."""
+    """A student or teacher as the device sees it: tensors in a fixed order, no side outputs."""
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: nn.Module) -> None:
         super().__init__()
         self.student = student
 
@@ -53,10 +54,10 @@ class Shipped(nn.Module):
 
 
 def export(
-    student: Student, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
+    student: nn.Module, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
 ) -> ModelSpec:
     """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
-    student = student.eval()
+    shipped = Shipped(student).eval()  # as a whole, or the exporter would put the student back into training mode
     frame = torch.rand(1, 1, height, width)
     states = student.states(frame)
     arguments = (frame, torch.zeros(1, 2), *(states[name].clone() for name in STATES))
@@ -65,7 +66,7 @@ def export(
             "ignore"
         )  # the exporter warns of its own deprecation and of constant shapes, which we want
         torch.onnx.export(
-            Shipped(student),
+            shipped,
             arguments,
             str(path),
             opset_version=OPSET,
@@ -73,21 +74,33 @@ def export(
             output_names=list(OUTPUTS),
             dynamo=False,
         )
+    with torch.no_grad():
+        fix_shapes(path, [tuple(output.shape) for output in shipped(*arguments)])
     return write_spec(path, precision="fp32", threshold=threshold, provenance=provenance)
+
+
+def fix_shapes(path: Path, shapes: list[tuple[int, ...]]) -> None:
+    """Write the outputs' sizes into the file: the exporter loses some of them on the way through a reshape."""
+    model = onnx.load(path)
+    for value, shape in zip(model.graph.output, shapes, strict=True):
+        for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            dim.dim_value = size
+    onnx.save(model, path)
 
 
 def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict[str, object]) -> ModelSpec:
     """Describe the ONNX file at `path` in the JSON beside it; shapes are read from the file."""
     graph = onnx.load(path).graph
+    inputs = {value.name: TensorSpec(shape=shape_of(value)) for value in graph.input}
     spec = ModelSpec(
         name=path.name.removesuffix(".onnx"),
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         precision=precision,  # type: ignore[arg-type]  # pydantic checks it
         opset=OPSET,
-        inputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.input},
+        inputs=inputs,
         outputs={value.name: TensorSpec(shape=shape_of(value)) for value in graph.output},
-        states=STATES,
+        states={name: state for name, state in STATES.items() if name in inputs},  # the graph keeps what it uses
         resize="stretch",
         threshold=threshold,
         min_component_px=16,
@@ -102,9 +115,9 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
-def load_student(*paths: Path) -> tuple[Student, dict[str, object]]:
-    """A student with the EMA weights of a checkpoint of quantize.train, or with their mean over several checkpoints of
-    one run of training, and the last one's record of its making."""
+def load_student(*paths: Path) -> tuple[nn.Module, dict[str, object]]:
+    """The student or teacher with the EMA weights of a checkpoint of quantize.train, or with their mean over several
+    checkpoints of one run of training, and the last one's record of its making."""
     checkpoints = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
     weights = {
         name: torch.stack([checkpoint["ema"][name] for checkpoint in checkpoints]).mean(0)
@@ -112,9 +125,13 @@ def load_student(*paths: Path) -> tuple[Student, dict[str, object]]:
         else last
         for name, last in checkpoints[-1]["ema"].items()
     }
-    student = Student()
+    student = revive(checkpoints[-1], paths[-1])
     student.load_state_dict(weights)
-    provenance = {**checkpoints[-1]["provenance"], "averaged_over_steps": [c["steps"] for c in checkpoints]}
+    provenance = {
+        "model": student.config.name,
+        **checkpoints[-1]["provenance"],
+        "averaged_over_steps": [c["steps"] for c in checkpoints],
+    }
     return student.eval(), provenance
 
 
@@ -123,14 +140,16 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, student: Student, spec: ModelSpec) -> None:
+    def __init__(self, student: nn.Module, spec: ModelSpec) -> None:
         self.shipped = Shipped(student.eval())
         self.inputs = {name: tensor.shape for name, tensor in spec.inputs.items()}
 
     def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
         with torch.no_grad():
-            tensors = [torch.from_numpy(np.array(inputs[name])) for name in self.inputs]
-            return {k: v.numpy() for k, v in zip(OUTPUTS, self.shipped(*tensors), strict=True)}
+            given = {name: torch.from_numpy(np.array(inputs[name])) for name in self.inputs}
+            tensors = {**self.shipped.student.states(given["frame"]), **given}
+            outputs = self.shipped(*(tensors[name] for name in ("frame", "clock", *STATES)))
+            return {k: v.numpy() for k, v in zip(OUTPUTS, outputs, strict=True)}
 
 
 def steps(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Iterator[tuple[Tensors, Tensors]]:
@@ -159,7 +178,7 @@ def agreement(a: Array, b: Array) -> float:
     return float(np.logical_and(a, b).sum() / union) if union else 1.0
 
 
-def self_check(student: Student, path: Path, frames: Array, fps: float) -> float:
+def self_check(student: nn.Module, path: Path, frames: Array, fps: float) -> float:
     """IoU between torch's and the ONNX file's masks over a roll-out; raises where they differ, or where the masks do
     not depend on the input (a graph that answers the same to everything would agree with itself)."""
     spec, onnx_path = load_spec(path)
@@ -192,6 +211,7 @@ def main() -> None:
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     student, provenance = load_student(*options.checkpoints)
+    provenance["mmac"] = round(macs(student, width, height))
     export(student, options.out, width=width, height=height, threshold=options.threshold, provenance=provenance)
     iou = self_check(student, options.out, leaking_clip((height, width)), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")

@@ -18,60 +18,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantize.correlation import local_correlation
+from quantize.senses import Pace, Senses, next_background
 
 LAG_SHORT_S = 2 / 15
 LAG_LONG_S = 8 / 15
 
 
-@dataclass(frozen=True)
-class StudentConfig:
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(Pace):
     """Widths by scale (1/2, 1/4, 1/8, 1/16), and what the past looks like."""
 
+    name: str = "small"
     widths: tuple[int, int, int, int] = (12, 16, 32, 48)
     key_channels: int = 16
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
-    background_s: float = 6.0  # time constant of the slow background
-    passing: float = 0.4  # share of that rate at which it takes in what moves
-    trust: float = 0.33  # what the memory counts: belief must be earned again from the pixels
-    ghost_s: float = 20.0  # time in which something still leaves the mask
 
 
-class Senses(nn.Module):
-    """Pixels to what the network looks at; plain arithmetic, no weights.
-
-    Every difference is freed of its median over the view (an AGC offset is no gas) and divided by 3 sigma + 2/255, with
-    sigma the temporal noise in the quieter quarter of the view. Kept in float.
-    """
-
-    channels = 5
-    block = 16  # side of the blocks whose means the robust figures are taken over, px
-
-    def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
-        to_short, to_long, to_background = (self.centred(frame - past) for past in (short, long, background))
-        # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
-        sigma = 0.8862 * self.quantile(to_short.abs(), 0.25)
-        scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
-        movement = to_long * scale
-        parts = (
-            2.0 * frame - 1.0,
-            (8.0 * to_background).clamp(-2.0, 2.0),
-            (to_background * scale).clamp(-4.0, 4.0),
-            (to_short * scale).clamp(-4.0, 4.0),
-            movement.clamp(-4.0, 4.0),
-        )
-        return torch.cat(parts, dim=1), sigma, movement
-
-    def centred(self, difference: Tensor) -> Tensor:
-        return difference - self.quantile(difference, 0.5)
-
-    def quantile(self, image: Tensor, share: float) -> Tensor:
-        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels."""
-        blocks = F.avg_pool2d(image, self.block).flatten(1)
-        count = max(1, int(blocks.shape[1] * share))
-        return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
+SIZES = {
+    size.name: size
+    for size in (
+        StudentConfig(name="nano", widths=(6, 8, 12, 16), key_channels=8, memory_channels=4),
+        StudentConfig(),
+        StudentConfig(name="base", widths=(16, 24, 48, 72)),
+    )
+}  # 44, 165 and 320 MMAC at 320x240
 
 
 def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -187,7 +159,7 @@ class Student(nn.Module):
         memory: Tensor,
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
-        the coarser `side4`, `side8` logits, which only training looks at."""
+        what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/8,W/8)."""
         memory = self.config.trust * memory
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)
@@ -208,6 +180,7 @@ class Student(nn.Module):
             "memory_next": self.memory(d4, memory, logits),
             "side4": side4,
             "side8": self.side8(d8),
+            "bottleneck": d8,
         }
 
     def memory(self, d4: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
@@ -218,14 +191,5 @@ class Student(nn.Module):
         return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 2), kept), dim=1)
 
     def background(self, frame: Tensor, background: Tensor, movement: Tensor, logits: Tensor, clock: Tensor) -> Tensor:
-        """The next slow background: a running mean at first, then exponential. What moves is let in at a fraction of the
-        rate, or a slow bird would leave a trail; what may be gas is left out, but where it stays still it is let in
-        slowly, or a once mistaken object would stay lit for good."""
-        gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), scale_factor=2.0, mode="nearest")
-        step = clock[:, 0].reshape(-1, 1, 1, 1)
-        age = clock[:, 1].reshape(-1, 1, 1, 1)
-        still = torch.exp(-movement * movement)
-        rate = step / (age.clamp(max=self.config.background_s) + step + 1e-6)
-        open_air = rate * (self.config.passing + (1.0 - self.config.passing) * still)
-        slow = (step / self.config.ghost_s) * still
-        return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
+        """The next slow background."""
+        return next_background(self.config, frame, background, movement, logits, clock)

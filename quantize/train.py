@@ -1,8 +1,9 @@
-"""Train the student through time on rendered clips.
+"""Train a student or a teacher through time on rendered clips.
 
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
 python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
+python -m quantize.train --data FOOTAGE --model teacher --backbone lite0 --out runs/teacher.pt
 torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
 """
 
@@ -11,19 +12,25 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import time
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
+from edge.errors import ConfigError, FgstpError
+from quantize.authors import load_authors
 from quantize.dataset import Batch, training_batches, validation_batches
-from quantize.losses import mask_loss, targets
-from quantize.student import Student
+from quantize.losses import LOSSES, targets
+from quantize.models import build, describe, must_match, origin, parameter_groups
+from quantize.student import SIZES
+from quantize.teacher import BACKBONES
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,16 @@ class TrainConfig:
     rate: float = 3e-3
     decay: float = 1e-4
     ema: float = 0.998
+    loss: str = "mask"
     side_weight: float = 0.3
     stray_memory: float = 0.4  # share of clips that start with what another clip left behind
 
 
+RECIPES = {
+    "student": TrainConfig(),
+    "teacher": TrainConfig(rate=1e-3, loss="structure", side_weight=1.0),
+    "authors": TrainConfig(rate=1e-4, loss="structure", side_weight=1.0),  # theirs, after their own training
+}
 CHANGEABLE = ("seed", "batch", "frames", "clip_frames", "size", "rate")  # from the command line
 
 
@@ -57,7 +70,7 @@ class Past:
     steps: int = 0
 
     @classmethod
-    def none(cls, student: Student, batch: Batch, memory: Tensor | None = None) -> Past:
+    def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
         """Before the first frame; `memory` is what a clip may wrongly remember."""
         device = next(student.parameters()).device
         background = batch.background.to(device)
@@ -66,9 +79,9 @@ class Past:
         return cls(background.new_zeros(0, *background.shape), (), (), background, memory)
 
 
-def unroll(student: Student, batch: Batch, past: Past, *, autocast: bool) -> tuple[Tensor, Tensor, Tensor, Past]:
-    """Logits (T, N, 1, h, w) at 1/2, 1/4 and 1/8 of a batch's frames, state carried as the ring would, and the past for
-    the frames that follow; no gradient goes back beyond the first frame."""
+def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[list[dict[str, Tensor]], Past]:
+    """What each step over a batch's frames gives, state carried as the ring would, and the past for the frames that
+    follow; no gradient goes back beyond the first frame."""
     device = past.background.device
     frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
     background, empty = past.background, {**student.states(frames[0]), "memory": past.stray.detach()}
@@ -92,26 +105,44 @@ def unroll(student: Student, batch: Batch, past: Past, *, autocast: bool) -> tup
         memories.append(step["memory_next"].float())
         background = step["background_next"].detach().float()
         steps.append(step)
-    full, quarter, eighth = (torch.stack([s[name].float() for s in steps]) for name in ("logits", "side4", "side8"))
     longest = batch.steps_per_lag[1]
     kept = tuple(keys[-longest:]), tuple(memories[-longest:])
     after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
-    return full, quarter, eighth, after
+    return steps, after
+
+
+def stacked(steps: list[dict[str, Tensor]], name: str) -> Tensor:
+    """One output of every step, (T, N, ...) float32."""
+    return torch.stack([step[name].float() for step in steps])
+
+
+def unroll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[Any, ...]:
+    """Logits (T, N, 1, h, w) of a batch's frames, those of each side output, and last the past for what follows."""
+    steps, after = roll(student, batch, past, autocast=autocast)
+    sides = [name for name in steps[0] if name.startswith("side")]
+    return *(stacked(steps, name) for name in ("logits", *sides)), after
 
 
 def batch_loss(
-    student: Student, batch: Batch, past: Past, config: TrainConfig, *, autocast: bool
+    student: nn.Module, batch: Batch, past: Past, config: TrainConfig, *, autocast: bool
 ) -> tuple[Tensor, Tensor, Tensor, Past]:
     """Loss, the intersection and union of the masks at probability 0.5, and the past for the next frames."""
     logits, *sides, after = unroll(student, batch, past, autocast=autocast)
-    masks = batch.masks.to(logits.device)
-    loss = mask_loss(logits, masks) + config.side_weight * sum(mask_loss(side, masks) for side in sides)
+    return *mask_figures(logits, sides, batch, config), after
+
+
+def mask_figures(
+    logits: Tensor, sides: list[Tensor], batch: Batch, config: TrainConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of the masks and of the side outputs, the intersection and union of the masks at probability 0.5."""
+    masks, criterion = batch.masks.to(logits.device), LOSSES[config.loss]
+    loss = criterion(logits, masks) + config.side_weight * sum(criterion(side, masks) for side in sides)
     target, known = targets(masks, logits)
     said, true = (logits > 0) & (known > 0), target > 0.5
-    return loss, (said & true).sum(), (said | true).sum(), after
+    return loss, (said & true).sum(), (said | true).sum()
 
 
-def validate(student: Student, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
+def validate(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
     """IoU summed over the validation clips."""
     student.eval()
     both = union = 0
@@ -124,7 +155,7 @@ def validate(student: Student, batches: list[Batch], config: TrainConfig, *, aut
     return both / max(union, 1)
 
 
-def average(ema: Student, student: Student, rate: float) -> None:
+def average(ema: nn.Module, student: nn.Module, rate: float) -> None:
     """Move the running average of weights and batch-norm statistics towards the student."""
     with torch.no_grad():
         for mean, value in zip(ema.state_dict().values(), student.state_dict().values(), strict=True):
@@ -134,11 +165,11 @@ def average(ema: Student, student: Student, rate: float) -> None:
                 mean.copy_(value)
 
 
-def share_gradients(student: Student) -> None:
+def share_gradients(parameters: list[nn.Parameter]) -> None:
     """Average the gradients over all processes of a torchrun, one message a step: the student is small, and it runs
     many times before each backward pass, which is what a DDP wrapper's hooks are not made for."""
     if dist.is_initialized():
-        gradients = [p.grad for p in student.parameters() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         for gradient, mean in zip(
@@ -168,9 +199,9 @@ class Run:
     config: TrainConfig
     minutes: float  # planned
     data: str
-    student: Student
-    ema: Student
-    compiled: Student  # the student, or a compiled form of it
+    student: nn.Module
+    ema: nn.Module
+    compiled: nn.Module  # the student, or a compiled form of it
     optimiser: torch.optim.Optimizer
     steps: int = 0
     spent: float = 0.0  # minutes
@@ -179,7 +210,6 @@ class Run:
     memory: Tensor | None = None  # what the last batch left behind
 
     def save(self, path: Path) -> None:
-        this = {**asdict(self.config), "minutes": self.minutes, "steps": self.steps, "commit": commit()}
         checkpoint = {
             "student": self.student.state_dict(),
             "ema": self.ema.state_dict(),
@@ -187,22 +217,45 @@ class Run:
             "steps": self.steps,
             "spent": self.spent,
             "minutes": self.minutes,
-            "provenance": {"data": self.data, "runs": [*self.history, this], "validation_iou": round(self.score, 4)},
+            "provenance": self.provenance(),
+            "model": describe(self.student),
+            **self.extra(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         torch.save(checkpoint, partial)
         partial.replace(path)
 
-    def load(self, path: Path, device: str) -> None:
-        """Go on from `path`: with the rest of a run that was cut short, else with a new run on its weights."""
-        saved = torch.load(path, map_location=device, weights_only=True)
+    def provenance(self) -> dict[str, object]:
+        """How the weights came to be, up to now."""
+        runs = [*self.history, self.record()]
+        name = describe(self.student)["name"]
+        return {"model": name, "data": self.data, "runs": runs, "validation_iou": round(self.score, 4)}
+
+    def record(self) -> dict[str, object]:
+        """This run, for the provenance."""
+        return {**asdict(self.config), "minutes": self.minutes, "steps": self.steps, "commit": commit()}
+
+    def extra(self) -> dict[str, object]:
+        """What else a kind of run keeps in its checkpoint."""
+        return {}
+
+    def learned(self) -> list[nn.Parameter]:
+        """What the optimiser moves."""
+        return list(self.student.parameters())
+
+    def load(self, path: Path, device: str) -> dict[str, Any]:
+        """Go on from `path`: with the rest of a run that was cut short, else with a new run on its weights. Gives what
+        the checkpoint holds."""
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        must_match(saved["student"], self.student, path)
         self.student.load_state_dict(saved["student"])
         self.ema.load_state_dict(saved["ema"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.steps, self.history = saved["steps"], tuple(saved["provenance"]["runs"])
         if saved["spent"] < saved["minutes"]:
             self.spent, self.minutes, self.history = saved["spent"], saved["minutes"], self.history[:-1]
+        return saved
 
     def rate(self) -> float:
         """Cosine over the planned minutes, after a short warm-up of fresh weights."""
@@ -229,33 +282,57 @@ class Run:
 
     def step(self, batch: Batch, past: Past) -> tuple[tuple[float, float, float], Past]:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
-        loss, both, union, after = batch_loss(self.compiled, batch, past, self.config, autocast=True)
+            group["lr"] = self.rate() * group.get("share", 1.0)
+        loss, both, union, after = self.loss(batch, past)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        share_gradients(self.student)
-        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 2.0)
+        share_gradients(self.learned())
+        torch.nn.utils.clip_grad_norm_(self.learned(), 2.0)
         self.optimiser.step()
         self.steps += 1
         average(self.ema, self.student, min(self.config.ema, (self.steps + 1) / (self.steps + 20)))
         return (loss.item(), float(both), float(union)), after
 
+    def loss(self, batch: Batch, past: Past) -> tuple[Tensor, Tensor, Tensor, Past]:
+        """What `step` goes down, as `batch_loss` gives it."""
+        return batch_loss(self.compiled, batch, past, self.config, autocast=True)
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
+    """The options that every kind of training shares."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=(*SIZES, "teacher"), default="small", help="a size of the student, or FGSTP")
+    parser.add_argument("--backbone", choices=BACKBONES, default="lite0", help="of the teacher; lite0 knows ImageNet")
+    parser.add_argument("--backbone-weights", type=Path, help="published ImageNet weights of a PVTv2 to start from")
+    parser.add_argument("--variant", choices=("paper", "authors"), default="paper", help="of the teacher")
+    parser.add_argument("--load-authors", type=Path, help="the authors' weights, for --variant authors")
     parser.add_argument("--data", type=Path, default=None, help="footage to render over; else procedural scenes alone")
     parser.add_argument("--out", type=Path, default=Path("runs/student.pt"))
     parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
-    parser.add_argument("--weights", type=Path, help="begin with these weights, such as the shipped quantize/student.pt")
+    parser.add_argument("--weights", type=Path, help="begin with these, such as the shipped quantize/student.pt")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
     for name in CHANGEABLE:
         default = getattr(TrainConfig, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
-    return parser.parse_args()
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), help=f"default: the model's, as {default}"
+        )
+    return parser
+
+
+def network(options: argparse.Namespace) -> nn.Module:
+    """What the options ask to train, with fresh or published weights. Raises ConfigError or ModelError."""
+    authors = options.model == "teacher" and options.variant == "authors"
+    if options.load_authors and not authors:
+        raise ConfigError("--load-authors goes with --model teacher --variant authors")
+    if options.load_authors:
+        return load_authors(options.load_authors)
+    if options.model != "teacher":
+        return build(options.model)
+    return build("authors") if authors else build(f"teacher-{options.backbone}", options.backbone_weights)
 
 
 def start(options: argparse.Namespace) -> Run:
@@ -264,28 +341,28 @@ def start(options: argparse.Namespace) -> Run:
         dist.init_process_group("nccl" if device == "cuda" else "gloo")
     if options.threads:
         torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    config = TrainConfig(**{name: getattr(options, name) for name in CHANGEABLE})
-    student = Student().to(device, memory_format=torch.channels_last)
+    given = {name: getattr(options, name) for name in CHANGEABLE if getattr(options, name) is not None}
+    torch.manual_seed(given.get("seed", TrainConfig.seed))
+    student = network(options).to(device, memory_format=torch.channels_last)
+    config = replace(RECIPES[describe(student)["family"]], **given)
     compiled = torch.compile(student) if options.compile else student
-    optimiser = torch.optim.AdamW(student.parameters(), lr=config.rate, weight_decay=config.decay)
+    optimiser = torch.optim.AdamW(parameter_groups(student), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
-    run = Run(
-        config, options.minutes, f"rendered plumes over {data}", student, deepcopy(student).eval(), compiled, optimiser
-    )
+    data = f"rendered plumes over {data}" + (f"; begun with {origin(student)}" if origin(student) else "")
+    run = Run(config, options.minutes, data, student, deepcopy(student).eval(), compiled, optimiser)
     if options.weights:
         weights = torch.load(options.weights, map_location=device, weights_only=True)
+        must_match(weights["ema"], student, options.weights)
         student.load_state_dict(weights["ema"])
         run.ema.load_state_dict(weights["ema"])
         run.steps, run.history = weights["steps"], tuple(weights["provenance"]["runs"])
-    if options.resume:
-        run.load(options.out, device)
     return run
 
 
-def main() -> None:
-    options = parse()
-    run = start(options)
+def train(run: Run, options: argparse.Namespace) -> None:
+    """Learn until the time is up; save on the way."""
+    if options.resume:
+        run.load(options.out, next(run.student.parameters()).device)
     config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
     stream = {"size": config.size, "frames": config.clip_frames, "batch": config.batch}
     seed = config.seed + run.steps + 104_729 * rank
@@ -310,5 +387,14 @@ def main() -> None:
             )
 
 
+def main() -> None:
+    options = parser().parse_args()
+    train(start(options), options)
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FgstpError as error:
+        print(f"quantize.train: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

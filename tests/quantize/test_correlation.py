@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from quantize.correlation import local_correlation
+from quantize.correlation import all_pairs, local_correlation
 
 
 def plain(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
@@ -36,3 +36,27 @@ def test_a_shifted_texture_peaks_at_its_shift() -> None:
 def test_an_empty_memory_correlates_with_nothing() -> None:
     query = F.normalize(torch.randn(1, 8, 5, 6), dim=1)
     assert not local_correlation(query, torch.zeros_like(query), 2).any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_the_all_pairs_volume_is_normalised_over_the_remembered_frame(scale: float) -> None:
+    torch.manual_seed(1)
+    query, key = torch.randn(2, 8, 12), torch.randn(2, 8, 20)
+    volume = all_pairs(query * scale, key, torch.tensor(10.0))
+    assert volume.shape == (2, 12, 20)
+    assert torch.isfinite(volume).all()
+    assert torch.allclose(volume.sum(2), torch.ones(2, 12), atol=1e-5)
+
+
+def test_the_all_pairs_volume_is_the_papers_formula() -> None:
+    torch.manual_seed(2)
+    query, key = torch.randn(1, 4, 6), torch.randn(1, 4, 7)
+    raw = torch.exp((query[:, :, :, None] * key[:, :, None, :]).sum(1))
+    assert torch.allclose(all_pairs(query, key, torch.tensor(1.0)), raw / raw.sum(2, keepdim=True), atol=1e-6)
+
+
+def test_a_texture_is_found_wherever_it_went() -> None:
+    torch.manual_seed(3)
+    key = F.normalize(torch.randn(1, 16, 30), dim=1)
+    order = torch.randperm(30)
+    assert torch.equal(all_pairs(key[:, :, order], key, torch.tensor(20.0)).argmax(2)[0], order)

@@ -12,9 +12,11 @@ import edge.backend
 from calibration.render import Renderer
 from edge.contract import load
 from edge.records import Array
-from quantize.export import TorchBackend, agreement, export, roll_out, self_check
+from quantize.export import STATES, TorchBackend, agreement, export, load_student, roll_out, self_check, steps
 from quantize.int8 import quantise
+from quantize.models import build, describe
 from quantize.student import Student
+from tests.quantize.networks import tiny_authors, tiny_teacher
 
 SIZE = (96, 128)
 FPS = 15.0
@@ -49,6 +51,50 @@ def test_the_check_notices_other_weights(exported: Path, frames: Array) -> None:
     torch.manual_seed(6)
     with pytest.raises(SystemExit, match="agree only"):
         self_check(Student(), exported, frames, FPS)
+
+
+def test_a_teacher_runs_as_a_file_too(frames: Array, tmp_path: Path) -> None:
+    teacher, path = tiny_teacher().eval(), tmp_path / "teacher.onnx"
+    with torch.no_grad():
+        teacher.detail.boundary.weight.mul_(20.0)
+    spec = export(teacher, path, width=SIZE[1], height=SIZE[0], threshold=0.5, provenance={"weights": "random"})
+    assert spec.states.keys() == STATES.keys()
+    backends = (TorchBackend(teacher, spec), edge.backend.open(path, "onnxruntime"))
+    ours, files = (
+        [outputs["logits"].copy() for _, outputs in steps(backend, spec, frames[:12], FPS)] for backend in backends
+    )
+    assert np.std(ours) > 0.01
+    np.testing.assert_allclose(files, ours, atol=1e-3)
+
+
+def test_the_authors_network_runs_as_a_file_without_the_states_it_does_not_use(tmp_path: Path) -> None:
+    network, path = tiny_authors(), tmp_path / "authors.onnx"
+    spec = export(network, path, width=256, height=240, threshold=0.5, provenance={"weights": "random"})
+    assert STATES.keys() - spec.states.keys() == {"memory"}
+    frames = Renderer(3, None, (240, 256), frames=10).clip().frames / np.float32(255)
+    backends = (TorchBackend(network, spec), edge.backend.open(path, "onnxruntime"))
+    ours, files = ([outputs["logits"].copy() for _, outputs in steps(b, spec, frames, FPS)] for b in backends)
+    assert np.std(ours) > 1e-4
+    np.testing.assert_allclose(files, ours, atol=1e-3)
+
+
+def test_the_spec_names_the_size(tmp_path: Path) -> None:
+    nano = build("nano")
+    made = {"data": "none", "runs": []}
+    torch.save({"ema": nano.state_dict(), "steps": 1, "provenance": made, "model": describe(nano)}, tmp_path / "a.pt")
+    student, provenance = load_student(tmp_path / "a.pt")
+    out = tmp_path / "nano.onnx"
+    spec = export(student, out, width=64, height=64, threshold=0.5, provenance=provenance)
+    assert spec.provenance["model"] == "nano"
+    assert spec.outputs["key"].shape == (1, 8, 8, 8)
+
+
+def test_export_leaves_the_weights_alone(tmp_path: Path) -> None:
+    network = Student().eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    export(network, tmp_path / "a.onnx", width=64, height=64, threshold=0.5, provenance={})
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_int8_keeps_the_contract_and_most_of_the_mask(
