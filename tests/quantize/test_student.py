@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from quantize.student import Senses, Student
+from quantize.senses import Pace, Senses, next_background
+from quantize.student import Student
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +41,16 @@ def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
     assert memory.abs().max() <= 1.0
 
 
-def test_memory_fades_with_time(student: Student) -> None:
+def test_a_wrong_memory_is_forgotten(student: Student) -> None:
     torch.manual_seed(3)
     frame = torch.rand(1, 1, 96, 128)
-    remembered = {**student.states(frame), "memory": torch.rand(1, 8, 24, 32)}
-    with torch.no_grad():
-        empty = student(frame, torch.tensor([[0.1, 60.0]]), **student.states(frame))["logits"]
-        soon = student(frame, torch.tensor([[0.1, 60.0]]), **remembered)["logits"]
-        late = student(frame, torch.tensor([[5.0, 60.0]]), **remembered)["logits"]
-    assert not torch.allclose(soon, empty, atol=1e-3)
-    assert torch.allclose(late, empty, atol=1e-4)
+    right, wrong = torch.zeros(1, 8, 24, 32), torch.rand(1, 8, 24, 32)
+    apart = []
+    for _ in range(12):
+        right, wrong = (step(student, frame, memory=memory)["memory_next"] for memory in (right, wrong))
+        apart.append(float((right - wrong).abs().max()))
+    assert apart[0] > 1e-2
+    assert apart[-1] < 1e-4
 
 
 @pytest.mark.parametrize("name", ["frame_short", "frame_long", "background", "key_short", "key_long", "memory"])
@@ -98,3 +99,12 @@ def test_a_ghost_that_stays_still_is_let_in_slowly(student: Student) -> None:
     taken = background_after(student, gas=True, still=True, seconds=30)
     assert 0.05 < taken < 0.9
     assert background_after(student, gas=True, still=True, seconds=400) > 0.9
+
+
+def test_what_moves_leaves_less_of_a_trail_in_the_background() -> None:
+    frame, background, air = torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32), torch.full((1, 1, 16, 16), -10.0)
+    still, moving = (
+        next_background(Pace(), frame, background, torch.full_like(frame, movement), air, torch.tensor([[0.1, 60.0]]))
+        for movement in (0.0, 4.0)
+    )
+    assert torch.allclose(moving, Pace().passing * still, rtol=1e-2)
