@@ -84,7 +84,7 @@ class Renderer:
         return RenderedClip(
             frames=camera.record([camera.disturb(grey) for grey in scene]),
             masks=masks,
-            background=(past + camera.pattern).clip(0, 1).astype(np.float32) if warm else None,
+            background=(camera.enhance(past) + camera.pattern).clip(0, 1).astype(np.float32) if warm else None,
             steps_per_lag=(per_short, 4 * per_short),
             interval=2 / 15 / per_short,
         )

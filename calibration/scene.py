@@ -328,6 +328,9 @@ class Camera:
             float(rng.choice([0.0, 0.0, 0.4, rng.uniform(0.4, 1.2)])) / 255.0
         )  # skipped blocks of a video codec
         self.lens = float(rng.choice([0.0, 0.0, 0.5, rng.uniform(0.5, 1.2)]))  # blur, px
+        # detail enhancement against a box mean, as in many uncooled cameras: a halo around whatever stands out
+        self.halo = float(rng.choice([0.0, 0.0, 0.0, rng.uniform(0.2, 1.0)]))
+        self.reach = int(rng.integers(11, 61))  # of the box, px
         self.grain = rng.standard_normal((4, size[0] + 32, size[1] + 32)).astype(np.float32)
 
     @property
@@ -341,6 +344,10 @@ class Camera:
         grey = scene * np.float32(self.gain) + np.float32(self.offset)
         return (1.0 - grey if self.inverted else grey).astype(np.float32)
 
+    def enhance(self, grey: Array) -> Array:
+        """(H, W) with local contrast raised, where this camera does that."""
+        return grey + np.float32(self.halo) * (grey - cv2.blur(grey, (self.reach, self.reach))) if self.halo else grey
+
     def disturb(self, grey: Array) -> Array:
         """One frame with lens, shake and noise, float32."""
         rng = self.rng
@@ -350,7 +357,7 @@ class Camera:
             grey = cv2.warpAffine(grey, move, grey.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         if self.lens:
             grey = cv2.GaussianBlur(grey, (0, 0), self.lens)
-        grey = grey + self.pattern
+        grey = self.enhance(grey) + self.pattern
         if self.noise:
             y, x = rng.integers(0, 32, 2)
             h, w = grey.shape
