@@ -90,7 +90,7 @@ class CameraCalibration(_Strict):
     min_area_share: Share  # of the view, below which a plume does not count for the alarm
     target_per_hour: Positive  # false alarms that were asked for
     before: FalseAlarms  # with the shipped threshold and area and nothing excluded
-    after: FalseAlarms  # with this file, each half of the footage under the exclusion that the other half gave
+    after: FalseAlarms  # with this file's settings, each half of the footage under the exclusion of the other half
     frozen: Plane  # 1 where the picture never changes: borders, burnt-in text
     flicker: Plane  # share of the time that the model calls a cell gas without gas, in 1/255
     restless: Plane  # share of the time that a cell differs from what it was half a second ago, in 1/255

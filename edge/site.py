@@ -3,8 +3,8 @@
     gas-free footage ─▶ segmenter ─▶ Study ─▶ maps ─▶ replay of the alarm at each setting ─▶ CameraCalibration
 
 False alarms are counted on each half of the footage with the exclusion that the *other* half gives: a map may not be
-judged by the frames that it was drawn from. Settings only ever get stricter than the shipped ones, and no stricter than
-the target asks. A few minutes cannot show a low rate: the interval in the file says how much they do show.
+judged by the frames that it was drawn from. Settings only ever get stricter than the shipped ones, and no stricter
+than the target asks. A few minutes cannot show a low rate: the interval in the file says how much they do show.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # tried above the model's own, mi
 AREAS = (1, 2, 4, 8, 16, 32)  # times the shipped smallest plume
 
 STILL = 1.5 * LEVEL  # range of a pixel that never changes, its codec's rounding included…
-LIVELY = 4 * LEVEL  # …in a view whose typical pixel ranges over this much; a calmer one shows no overlay
+ALIVE = 0.5  # …in a view whose pixels have so much noise, grey levels; a codec that takes it away also stills the scene
 UNIFORM = 4 * LEVEL  # range over a border's line and over all frames
 OVERLAY_SHARE = 0.02  # of the view: something still and larger is scenery, such as a saturated sky
 
@@ -136,10 +136,11 @@ def calibrate(
 
 
 def settings(shipped: Setting) -> list[Setting]:
-    """All that is tried, mildest first: each step of threshold or area is taken to cost about as much recall."""
+    """All that is tried, mildest first. A step of threshold counts for two: it costs part of every plume, where a step
+    of area costs the small ones."""
     thresholds = [shipped.threshold, *(value for value in THRESHOLDS if value > shipped.threshold)]
     steps = itertools.product(enumerate(AREAS), enumerate(thresholds))
-    ranked = sorted(steps, key=lambda step: (step[0][0] + step[1][0], step[1][0]))
+    ranked = sorted(steps, key=lambda step: (step[0][0] + 2 * step[1][0], step[1][0]))
     return [Setting(threshold, shipped.min_area_share * area) for (_, area), (_, threshold) in ranked]
 
 
@@ -222,7 +223,7 @@ def still(study: Study) -> Array:
     low, high = study.lowest, study.highest
     stays = high - low <= STILL
     found = bars(stays, low, high)
-    if float(np.median((high - low)[~found])) >= LIVELY:
+    if study.noise >= ALIVE:
         found |= islands(stays & ~found, OVERLAY_SHARE * stays.size)
     return grown(cells_of(found, study.cells))
 

@@ -98,13 +98,12 @@ class Study:
         return logits
 
     def halves(self) -> tuple[list[Glimpse], list[Glimpse]]:
-        """The first and the second half of each piece of footage."""
-        first, second = [], []
-        for film in range(len(self.names)):
-            members = [glimpse for glimpse in self.glimpses if glimpse.film == film]
-            first += members[: len(members) // 2]
-            second += members[len(members) // 2 :]
-        return first, second
+        """Two parts that know nothing of one another: every other piece of footage, or the halves of a single one."""
+        if len(self.names) == 1:
+            middle = len(self.glimpses) // 2
+            return self.glimpses[:middle], self.glimpses[middle:]
+        odd = [glimpse for glimpse in self.glimpses if glimpse.film % 2]
+        return [glimpse for glimpse in self.glimpses if not glimpse.film % 2], odd
 
     def shares(self, glimpses: Sequence[Glimpse]) -> tuple[Array, Array]:
         """(h, w) each: of the time, for how much a cell is above the threshold, and for how much it is restless."""
@@ -168,10 +167,9 @@ class Study:
 
     def _measure(self, image: Array, before: Array) -> None:
         """Note the noise between two pictures, without what has never changed yet: borders have none."""
-        difference = np.abs(image - before)[self.highest[::2, ::2] > self.lowest[::2, ::2]]
-        most = int(TRIMMED * difference.size)
-        if most and difference.any():  # a repeated frame is no news
-            self._noise.append(float(np.partition(difference, most)[:most].mean()) / GAUSSIAN)
+        alive = self.highest[::2, ::2] > self.lowest[::2, ::2]
+        if (image != before).any():  # a repeated frame is no news
+            self._noise.append(sigma_between(image[alive], before[alive]))
 
     def _coded(self, logits: Array) -> Array:
         """Rounded up, so that what lies above the threshold lies above it again."""
@@ -181,3 +179,11 @@ class Study:
     def _unpacked(self, restless: bytes) -> Array:
         bits = np.frombuffer(zlib.decompress(restless), np.uint8)
         return np.unpackbits(bits, count=self.cells[0] * self.cells[1]).reshape(self.cells)
+
+
+def sigma_between(image: Array, before: Array) -> float:
+    """Temporal noise of a pixel, from two pictures of one view in any shape; robust against what moves in a tenth of
+    it."""
+    difference = np.abs(image - before).ravel()
+    most = int(TRIMMED * difference.size)
+    return float(np.partition(difference, most)[:most].mean()) / GAUSSIAN if most else 0.0
