@@ -79,6 +79,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         threads=options.threads,
         polarity=options.polarity,
         fps=options.fps,
+        size=options.size,
         minutes=options.minutes,
     )
     made.save(options.out)
@@ -207,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--minutes", type=_seconds, help="of each source at most; a live camera needs it")
     calibrate.add_argument("--polarity", choices=("white_hot", "black_hot"), default="white_hot", help="of the camera")
     calibrate.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
+    calibrate.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
     _add_model(calibrate)
 
     run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")

@@ -15,6 +15,7 @@ from edge.records import Array, Frame
 from edge.segmenter import Segmenter
 from edge.study import Study
 from tests.edge import models, scenes
+from tests.edge.calibrations import calibration
 
 VIEW = scenes.scene(0, models.HEIGHT * 4, models.WIDTH * 4)
 FPS = 10.0
@@ -156,6 +157,26 @@ def test_a_view_that_a_codec_keeps_still_is_no_border():
         return seen
 
     assert not calibrate(film(15, frozen_sky)).frozen.array.any()
+
+
+def test_flicker_all_over_leaves_most_of_the_view():
+    """Sparks everywhere: a quarter of the view may go, no more."""
+
+    def sparks(view: Array, at: float) -> Array:
+        seen = view.copy()
+        for y, x in np.random.default_rng(int(at)).integers(0, (180, 240), (12, 2)):
+            seen[y : y + 12, x : x + 12] = 255
+        return seen
+
+    made = calibrate(film(20, sparks))
+    assert 0 < made.excluded.array.mean() <= site.MOST + made.frozen.array.mean()
+    assert made.before.events > 0
+
+
+def test_a_target_that_is_missed_is_said_to_be():
+    found = FalseAlarms(events=3, hours=1.0, low_per_hour=0.6, high_per_hour=8.8)
+    assert "missed" in site.report(calibration(after=found, target_per_hour=2.0))
+    assert "missed" not in site.report(calibration(after=found, target_per_hour=3.0))
 
 
 def test_the_mildest_setting_that_reaches_the_target_is_chosen():
