@@ -42,8 +42,10 @@ class Footage:
             [(self.decode(data / "thermal_background" / name), moving) for name, moving in files[:per_scene]]
             for files in scenes.values()
         ]
-        with (data / "aerial_thermal_stills" / "index.csv").open() as rows:
-            names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
+        names: list[str] = []
+        if (data / "aerial_thermal_stills").is_dir():  # one's own footage may have none
+            with (data / "aerial_thermal_stills" / "index.csv").open() as rows:
+                names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
         stills = [cv2.imread(str(data / "aerial_thermal_stills" / name), cv2.IMREAD_GRAYSCALE) for name in names]
         self.stills = [still for still in stills if still is not None]
 
@@ -71,8 +73,9 @@ class Footage:
         return View(np.stack(shown), np.stack([crop(film[i]) for i in before]), moving)
 
     def flight(self, rng: np.random.Generator, size: tuple[int, int], frames: int) -> View:
-        """A camera that pans and shakes over a still; half of the flights hover."""
-        still = self.stills[rng.integers(len(self.stills))]
+        """A camera that pans and shakes over a still, or over a frame of a clip; half of the flights hover."""
+        stills = self.stills or self.scenes[rng.integers(len(self.scenes))][0][0]
+        still = stills[rng.integers(len(stills))]
         zoom = rng.uniform(0.35, 0.8)
         speed = 0.0 if rng.random() < 0.5 else float(np.exp(rng.uniform(np.log(0.1), np.log(4.0))))
         angle = rng.uniform(0, 2 * np.pi)

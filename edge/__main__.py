@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _segment(options: argparse.Namespace) -> int:
+    from edge import camera
     from edge.segment import segment
 
     outcome = segment(
@@ -48,6 +49,7 @@ def _segment(options: argparse.Namespace) -> int:
         with_overlay=options.overlay,
         fps=options.fps,
         size=options.size,
+        calibration=camera.load(options.camera) if options.camera else None,
     )
     print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
     return 0
@@ -63,6 +65,26 @@ def _run(options: argparse.Namespace) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     service.run(config.load(options.config), stop)
+    return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from edge import site
+
+    made = site.calibrate_sources(
+        options.sources,
+        options.false_alarms_per_hour,
+        model=options.model,
+        backend=options.backend,
+        threads=options.threads,
+        polarity=options.polarity,
+        fps=options.fps,
+        size=options.size,
+        minutes=options.minutes,
+    )
+    made.save(options.out)
+    print(site.report(made))
+    print(f"wrote {options.out}")
     return 0
 
 
@@ -107,7 +129,7 @@ def _doctor(_options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from edge import config, contract
+    from edge import camera, config, contract
 
     if options.file.suffix in (".json", ".onnx"):
         spec, path = contract.load(options.file)
@@ -115,6 +137,8 @@ def _validate(options: argparse.Namespace) -> int:
         return 0
     settings = config.load(options.file)
     spec, _ = contract.load(settings.model.name)
+    if settings.cameras[0].calibration:
+        camera.load(settings.cameras[0].calibration).check_model(spec, settings.cameras[0].polarity)
     print(f"{options.file}: valid; device {settings.device}, model {spec.name}, config hash {settings.hash[:12]}")
     return 0
 
@@ -163,9 +187,29 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced"
     )
     segment.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
+    segment.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
     segment.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
     _add_model(segment)
+
+    calibrate = add(
+        "calibrate",
+        _calibrate,
+        "learn one camera's noise, places to exclude, threshold and smallest plume from gas-free footage",
+        "calibrate monday.mp4 tuesday.mp4 --out camera.json --false-alarms-per-hour 0.1",
+    )
+    calibrate.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="gas-free: video file, folder of images, or rtsp:// with --minutes"
+    )
+    calibrate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the camera file to write (JSON)")
+    calibrate.add_argument(
+        "--false-alarms-per-hour", type=_seconds, default=0.1, metavar="X", help="the rate to aim at (0.1)"
+    )
+    calibrate.add_argument("--minutes", type=_seconds, help="of each source at most; a live camera needs it")
+    calibrate.add_argument("--polarity", choices=("white_hot", "black_hot"), default="white_hot", help="of the camera")
+    calibrate.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
+    calibrate.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_model(calibrate)
 
     run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")
     run.add_argument("--config", type=Path, required=True, metavar="FILE", help="see config.example.yaml")

@@ -36,6 +36,7 @@ class CameraSettings(_Strict):
     polarity: Literal["white_hot", "black_hot"] = "white_hot"
     realtime: bool = True  # play a recording at camera rate; False: as fast as it goes
     repeat: Literal["once", "loop", "pingpong"] = "once"  # what follows the last frame of a recording
+    calibration: Path | None = None  # what `fgstp-edge calibrate` wrote for this camera
 
     @property
     def shape(self) -> tuple[int, int] | None:

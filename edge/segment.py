@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any, TextIO
 
 import cv2
 
-from edge import __version__, alarm, capture, overlay, payload
+from edge import __version__, alarm, camera, capture, overlay, payload
 from edge.alarm import Alarm, AlarmSettings
+from edge.camera import CameraCalibration
 from edge.errors import BrokenSource, StorageError
 from edge.health import clock_synchronised
 from edge.pipeline import Step, process
+from edge.progress import progress
 from edge.records import Event, Provenance
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
@@ -42,19 +43,25 @@ def segment(
     fps: float | None = None,
     size: tuple[int, int] | None = None,
     settings: AlarmSettings | None = None,
+    calibration: CameraCalibration | None = None,
 ) -> Outcome:
     """Run the whole pipeline over `source` and write what it says below `out`.
 
     `masks/000000.png` … (0 or 255, source resolution), `summaries.jsonl`, `events.jsonl` and, with `with_overlay`,
-    `overlay.mp4`; results of an earlier run there are replaced. Raises SourceError, ModelError or StorageError; of a
-    source that breaks in the middle everything up to there is kept, and the BrokenSource says how much.
+    `overlay.mp4`; results of an earlier run there are replaced. Raises SourceError, ModelError, StorageError, or
+    ConfigError for a calibration of another model or size; of a source that breaks in the middle everything up to there
+    is kept, and the BrokenSource says how much.
     """
-    settings = settings or AlarmSettings()
+    settings = camera.alarm_settings(settings or AlarmSettings(), calibration)
     with capture.open(source, fps=fps, size=size) as footage:
-        segmenter = open_segmenter(model, backend, threads)
-        made_by = _provenance(segmenter, settings)
+        if calibration is None:
+            segmenter = open_segmenter(model, backend, threads)
+        else:
+            calibration.check_size(footage.size)
+            segmenter = open_segmenter(model, backend, threads, polarity=calibration.polarity, calibration=calibration)
+        made_by = _provenance(segmenter, settings, calibration)
         done = leaks = 0
-        with Results(out, footage.fps, with_overlay) as results, _progress(footage.frames) as tick:
+        with Results(out, footage.fps, with_overlay) as results, progress("segment", footage.frames) as tick:
             state = Alarm()
             try:
                 for step in process(footage, segmenter, Summariser()):
@@ -128,21 +135,7 @@ def _storage(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Any]:
-    """A bar on a terminal, nothing elsewhere; yields what to call after each frame."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("segment", total=total)
-        yield lambda: progress.advance(task)
-
-
-def _provenance(segmenter: Segmenter, settings: AlarmSettings) -> Provenance:
+def _provenance(segmenter: Segmenter, settings: AlarmSettings, calibration: CameraCalibration | None) -> Provenance:
     spec = segmenter.spec
-    settings_hash = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
-    return Provenance(spec.name, spec.sha256, settings_hash, __version__, clock_synchronised())
+    own = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    return Provenance(spec.name, spec.sha256, camera.settings_hash(own, calibration), __version__, clock_synchronised())

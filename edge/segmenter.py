@@ -13,8 +13,9 @@ import numpy as np
 import edge.backend
 from edge import contract, mask
 from edge.backend import Backend
+from edge.camera import CameraCalibration
 from edge.contract import ModelSpec
-from edge.preprocess import Preprocessor, Range
+from edge.preprocess import Geometry, Preprocessor, Range, fit
 from edge.quality import Watch
 from edge.records import Array, Frame, Quality, Segmentation
 from edge.ring import Ring
@@ -22,6 +23,7 @@ from edge.ring import Ring
 GAP_S = 1.0  # time without frames after which what is remembered is of another day
 GAP_LAGS = 2.5  # or this many times the longest lag, where that is less
 NO_SCENE = Quality.SHUTTER | Quality.DARK
+NEVER = np.float32(-1e3)  # a logit that interpolation with no neighbour brings above any threshold
 
 
 class Segmenter:
@@ -34,7 +36,9 @@ class Segmenter:
         *,
         polarity: Literal["white_hot", "black_hot"] = "white_hot",
         fixed_range: Range | None = None,
+        calibration: CameraCalibration | None = None,
     ) -> None:
+        """Raises ConfigError for a calibration of another model or polarity; `step` for one of another size."""
         self.spec = spec
         self.backend = backend
         self._preprocessor = Preprocessor(spec, polarity=polarity, fixed_range=fixed_range)
@@ -45,6 +49,14 @@ class Segmenter:
         self._background = background_state(spec)
         self._started = 0.0  # capture time of the first step since the reset
         self._noise = 0.0  # of the last step, grey levels
+        self.polarity = polarity
+        self._threshold = spec.threshold
+        self._calibration = calibration
+        if calibration is not None:
+            calibration.check_model(spec, polarity)
+            calibration.check_cells(cells(fit(calibration.size, spec), spec))
+            self._threshold = calibration.threshold
+            self._excluded = calibration.excluded.array.astype(bool)
 
     def reset(self) -> None:
         """Forget the past: the next frame is the first one."""
@@ -63,11 +75,14 @@ class Segmenter:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
         logits = geometry.crop(outputs["logits"][0, 0]).copy()
+        if self._calibration is not None:
+            self._calibration.check_size(geometry.source)
+            logits[self._excluded] = NEVER
         self._noise = 255.0 * float(outputs["noise"][0])
         return Segmentation(
             frame=frame,
             logits=logits,
-            mask=mask.from_logits(logits, geometry.source, self.spec.threshold, self.spec.min_component_px),
+            mask=mask.from_logits(logits, geometry.source, self._threshold, self.spec.min_component_px),
             noise=self._noise,
             image=picture.copy(),
             background=geometry.crop(background).copy(),
@@ -109,7 +124,7 @@ class Segmenter:
     def _blank(self, frame: Frame, picture: Array, quality: Quality) -> Segmentation:
         """For a frame without a scene: nothing is computed and nothing remembered, the past waits for the scene."""
         height, width = frame.image.shape[:2]
-        shape = self._preprocessor.geometry.crop(np.empty(self.spec.outputs["logits"].shape[2:])).shape
+        shape = cells(self._preprocessor.geometry, self.spec)
         return Segmentation(
             frame=frame,
             logits=np.full(shape, mask.logit(1e-6), np.float32),
@@ -119,6 +134,11 @@ class Segmenter:
             background=picture.copy(),
             quality=quality,
         )
+
+
+def cells(geometry: Geometry, spec: ModelSpec) -> tuple[int, ...]:
+    """Shape (h, w) of the logits that show the source."""
+    return geometry.crop(np.empty(spec.outputs["logits"].shape[2:])).shape
 
 
 def background_state(spec: ModelSpec) -> str | None:
@@ -142,6 +162,7 @@ def open_segmenter(
     *,
     polarity: Literal["white_hot", "black_hot"] = "white_hot",
     fixed_range: Range | None = None,
+    calibration: CameraCalibration | None = None,
 ) -> Segmenter:
     """Load a shipped model, or an ONNX file with its ModelSpec beside it. Raises ModelError or ConfigError.
 
@@ -150,4 +171,4 @@ def open_segmenter(
     cv2.setNumThreads(threads)
     spec, path = contract.load(model)
     running = edge.backend.open(path, backend, threads, spec)
-    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range)
+    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range, calibration=calibration)

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import replace
 
-from edge import __version__, alarm, payload, selftest
+from edge import __version__, alarm, camera, payload, selftest
 from edge.alarm import Alarm
 from edge.capture import without_credentials
 from edge.config import Config
@@ -36,11 +36,16 @@ class Service:
         self._config, self._stop = config, stop
         self._camera = config.cameras[0]
         model = config.model
-        self._segmenter = open_segmenter(model.name, model.backend, model.threads, polarity=self._camera.polarity)
+        calibration = camera.load(self._camera.calibration) if self._camera.calibration else None
+        self._settings = camera.alarm_settings(config.alarm, calibration)
+        self._segmenter = open_segmenter(
+            model.name, model.backend, model.threads, polarity=self._camera.polarity, calibration=calibration
+        )
         if config.self_test:
             selftest.check(model.name, self._segmenter.backend.name)
         spec = self._segmenter.spec
-        self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
+        settings_hash = camera.settings_hash(config.hash, calibration)
+        self._made_by = Provenance(spec.name, spec.sha256, settings_hash, __version__, clock_synchronised())
         self._publisher = Publisher(config.mqtt, config.device, will=self._status("offline", "connection_lost", None))
         self._heartbeat = Heartbeat()
         self._started = time.monotonic()
@@ -94,7 +99,7 @@ class Service:
         before = self._alarm.phase, self._alarm.quality
         found = not self._health.connected
         self._health.connected = True
-        self._alarm, events = alarm.step(self._alarm, step.summary, self._config.alarm, camera=self._camera.name)
+        self._alarm, events = alarm.step(self._alarm, step.summary, self._settings, camera=self._camera.name)
         for event in events:
             self._publish_event(event)
         if found or (self._alarm.phase, self._alarm.quality) != before:

@@ -17,9 +17,10 @@ import pytest
 
 from edge import contract
 from edge.broker import free_port
+from tests.edge.calibrations import calibration
 from tests.edge.fakes import write_clip
 
-COMMANDS = ("segment", "run", "demo", "watch", "selftest", "doctor", "validate", "bench")
+COMMANDS = ("segment", "calibrate", "run", "demo", "watch", "selftest", "doctor", "validate", "bench")
 
 
 def fgstp(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -169,6 +170,39 @@ def test_validate_tells_the_hash_of_a_good_configuration(tmp_path):
     assert done.returncode == 0
     assert "config hash" in done.stdout
     assert "valid" in done.stdout
+
+
+def test_a_camera_file_that_does_not_fit_is_refused_in_one_line(clip, tmp_path):
+    file, out = tmp_path / "camera.json", tmp_path / "out"
+    command = ("segment", clip, "--fps", 15, "--out", out, "--backend", "onnxruntime", "--camera", file)
+    assert "camera.json: cannot read the camera file" in refused(2, *command)
+    file.write_text("{}")
+    assert "camera.json: not a camera file: software" in refused(2, *command)
+    calibration(size=(640, 512)).save(file)
+    assert "made for pictures of 640x512, but the source gives 320x240" in refused(2, *command)
+    calibration(model_sha256="f" * 64).save(file)
+    assert "sha256 ffffffffffff…" in refused(2, *command)
+    config = tmp_path / "site.yaml"
+    config.write_text(f"device: a\ncameras:\n  - {{name: n, source: x, calibration: '{file}'}}\n")
+    assert "sha256 ffffffffffff…" in refused(2, "validate", config)
+    assert not out.exists()
+
+
+def test_calibrate_writes_what_segment_takes(tmp_path):
+    clip, file = write_clip(tmp_path / "clip", 180, plume_from=180), tmp_path / "camera.json"
+    done = fgstp("calibrate", clip, "--fps", 15, "--out", file, "--backend", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+    assert "false alarms  0 in 0.0033" in done.stdout
+    assert "not shown: that takes 30 h without an alarm" in done.stdout
+    done = fgstp("segment", clip, "--fps", 15, "--out", tmp_path / "out", "--backend", "onnxruntime", "--camera", file)
+    assert done.returncode == 0, done.stderr
+
+
+def test_calibrate_refuses_what_shows_nothing(clip, tmp_path):
+    line = refused(3, "calibrate", clip, "--fps", 15, "--out", tmp_path / "c.json", "--backend", "onnxruntime")
+    assert "s in which the view stands still and shows a scene" in line
+    assert not (tmp_path / "c.json").exists()
+    assert "give --minutes" in refused(2, "calibrate", "rtsp://camera", "--out", tmp_path / "c.json")
 
 
 def test_doctor_finds_everything_here_and_misses_what_is_gone():

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edge import segment as module
-from edge.errors import BrokenSource, StorageError
+from edge.errors import BrokenSource, ConfigError, StorageError
 from edge.segment import segment
 from tests.conftest import check
+from tests.edge.calibrations import calibration
 from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
 
 
@@ -60,6 +61,24 @@ def test_an_earlier_result_leaves_nothing_behind(clip, tmp_path):
     assert lines(out / "events.jsonl", "event") == []
     assert not (out / "overlay.mp4").exists()
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_the_camera_file_sets_the_smallest_plume_and_marks_the_events(clip, tmp_path):
+    share = 40 * 60 / (320 * 240)
+    plain, small = tmp_path / "plain", tmp_path / "small"
+    segment(clip, plain, fps=FPS)
+    segment(clip, small, fps=FPS, calibration=calibration(min_area_share=0.9 * share))
+    hashes = [lines(out / "events.jsonl", "event")[0]["provenance"]["config_hash"] for out in (plain, small)]
+    assert hashes[0] != hashes[1]
+    assert segment(clip, small, fps=FPS, calibration=calibration(min_area_share=1.1 * share)).leaks == 0
+
+
+def test_a_camera_file_of_another_size_is_refused_before_anything_is_replaced(clip, tmp_path):
+    out = tmp_path / "out"
+    segment(clip, out, fps=FPS)
+    with pytest.raises(ConfigError, match="made for pictures of 640x480, but the source gives 320x240"):
+        segment(clip, out, fps=FPS, calibration=calibration(size=(640, 480)))
+    assert len(list(out.glob("masks/*.png"))) == 90
 
 
 def test_what_came_before_a_break_is_kept(clip, tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from edge import playback, service
 from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings
-from edge.errors import BrokenSource, SourceError
+from edge.errors import BrokenSource, ConfigError, SourceError
 from edge.records import Frame
+from tests.edge.calibrations import calibration
 from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
 
 BRISK = AlarmSettings(on_delay_s=0.3, off_delay_s=0.5, update_every_s=0.2)
@@ -148,3 +149,33 @@ def test_passwords_of_cameras_do_not_reach_the_log(caplog, broker, running, segm
     while "lost" not in caplog.text:
         stop.wait(0.05)
     assert "secret" not in caplog.text
+
+
+def test_a_camera_file_sets_the_smallest_plume_and_marks_what_is_sent(broker, ear, running, tmp_path):
+    file = tmp_path / "camera.json"
+    calibration(min_area_share=0.02).save(file)
+    clip = write_clip(tmp_path / "clip", 75, plume_from=15, plume_until=45)
+    config = config_for(broker, str(clip), calibration=file)
+    running(config)
+    start = ear.message("event", type="start")
+    assert start["provenance"]["config_hash"] != config.hash
+    ear.message("status", state="offline")
+
+
+def test_a_plume_below_the_camera_s_smallest_is_no_leak(broker, ear, running, tmp_path):
+    file = tmp_path / "camera.json"
+    calibration(min_area_share=0.04).save(file)
+    clip = write_clip(tmp_path / "clip", 75, plume_from=15, plume_until=45)
+    running(config_for(broker, str(clip), calibration=file))
+    assert ear.message("status", state="offline")["reason"] == "stopped"
+    assert not [said for topic, said in ear.heard if topic.endswith("/event")]
+
+
+def test_a_camera_file_of_another_model_stops_the_start(monkeypatch, tmp_path):
+    file = tmp_path / "camera.json"
+    calibration(model_sha256="0" * 64).save(file)
+    config = Config(
+        device="box", cameras=(CameraSettings(name="north", source="x", calibration=file),), self_test=False
+    )
+    with pytest.raises(ConfigError, match="calibrate again with this model"):
+        service.run(config)
