@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.evaluate import Result, total
-from calibration.intervals import CONFIDENCE, mean_interval, most_events, paired_interval, share_interval
+from calibration.intervals import CONFIDENCE, mean_interval, paired_interval, share_interval
 from calibration.metrics import share
 from calibration.sets import Kind
+from edge import rate
 
 Figures = dict[str, Any]
 MASK = ("iou", "j", "precision", "recall", "gas_free_false", "presence", "boundary_iou", "boundary_f")
@@ -85,7 +86,7 @@ def gas_free(results: Sequence[Result]) -> Figures:
         "hours": hours,
         "alarms": alarms,
         "alarms_per_hour": share(alarms, hours),
-        "alarms_per_hour_at_most": share(most_events(alarms), hours),
+        "alarms_per_hour_at_most": rate.interval(alarms, hours)[1] if hours else math.nan,
         "confidence": CONFIDENCE,
         "clips_with_alarms": sum(bool(result.alarms) for result in results),
         "lit": share(lit, frames),

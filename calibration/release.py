@@ -131,7 +131,7 @@ def plain_camera(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int
     camera.gain, camera.offset, camera.inverted = 1.0, 0.0, False
     camera.noise, camera.rows = noise, 0.0
     camera.pattern = (0.5 * noise * rng.standard_normal(size)).astype(np.float32)
-    camera.shake, camera.lens, camera.quality, camera.dead_zone = 0.0, 0.0, 0, 0.0
+    camera.shake, camera.lens, camera.halo, camera.quality, camera.dead_zone = 0.0, 0.0, 0.0, 0, 0.0
     return camera
 
 
