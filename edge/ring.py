@@ -126,8 +126,9 @@ class Ring:
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
         ages = captured - self._captured
-        slot = int(np.argmin(np.abs(ages - lag)))
-        return slot if YOUNGEST * lag <= ages[slot] <= OLDEST * lag else None
+        fit = (ages >= YOUNGEST * lag) & (ages <= OLDEST * lag)
+        slot = int(np.argmin(np.where(fit, np.abs(ages - lag), np.inf)))
+        return slot if fit[slot] else None
 
     def _arrays(self) -> dict[str, Array]:
         history = {f"history/{source}": array for source, array in self._history.items()}

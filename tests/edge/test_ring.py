@@ -121,6 +121,10 @@ def test_the_answer_is_the_nearest_step(fps: float, lost: list[bool], jitter: li
             assert not any(YOUNGEST * lag <= age <= OLDEST * lag - spacing for age in ages), "there was an answer"
 
 
+def test_a_nearer_step_that_is_too_young_does_not_hide_one_that_will_do() -> None:
+    assert played([0.0, 0.125]).age(0.2, SHORT) == pytest.approx(0.2)
+
+
 def test_a_step_too_young_or_too_old_is_no_answer() -> None:
     ring = played([10.0])
     for age, missing in ((0.5, True), (0.65, False), (1.0, False), (1.55, False), (1.65, True)):
