@@ -46,7 +46,7 @@ def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> L
     """A random leak: thin threads to plumes that fill the view, still air to time-lapse."""
     height, width = size
     wide = rng.random() < 0.4  # fills much of the view
-    speed = float(np.exp(rng.uniform(np.log(0.3), np.log(10.0))))
+    speed = float(np.exp(rng.uniform(np.log(0.2), np.log(10.0))))
     edge_source = rng.random() < 0.1
     return Leak(
         x=float(rng.uniform(-0.1, 1.1) * width if edge_source else rng.uniform(0.08, 0.92) * width),

@@ -254,8 +254,9 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
     blur = rng.uniform(0.4, 1.2)
     walked = np.minimum(np.arange(frames + 1), stops)[:, None] * np.array([[speed, climb]])
     if stays:  # nobody stands quite still; the last of these places is that of the past
-        beats = rng.uniform(0, 2 * np.pi, 2) + rng.uniform(0.01, 0.4, 2) * np.append(np.arange(frames), -100)[:, None]
-        walked = np.exp(rng.uniform(np.log(0.2), np.log(5.0))) * np.sin(beats) * np.array([[1.0, 0.3]])
+        pace, reach = (np.exp(rng.uniform(np.log(low), np.log(high), 2)) for low, high in ((0.004, 0.4), (0.2, 10.0)))
+        beats = rng.uniform(0, 2 * np.pi, 2) + pace * np.append(np.arange(frames), -100)[:, None]
+        walked = reach * np.sin(beats) * np.array([[1.0, 0.3]])
     cloth = base + contrast * bank.still(rng, size, weave)
     skin = [np.roll(cloth, (round(dy), round(dx)), (0, 1)) for dx, dy in walked[:-1]]  # what it wears goes with it
     opacity = np.empty((frames, height, width), np.float32)
