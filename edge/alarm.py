@@ -99,7 +99,9 @@ def interrupted(state: Alarm) -> Alarm:
 def _while_closed(
     state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
 ) -> tuple[Alarm, tuple[Event, ...]]:
-    """NORMAL and PENDING: does a plume last, in one place?"""
+    """NORMAL and PENDING: does a plume that is sure enough last, in one place?"""
+    if summary.confidence < settings.min_confidence:
+        box = None
     oldest = state.clock - settings.on_delay_s
     window = (*(seen for seen in state.window if seen.at > oldest), Sighting(state.clock, box))
     state = replace(state, window=window)

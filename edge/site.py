@@ -26,7 +26,7 @@ from edge.progress import progress
 from edge.records import Array, Frame, Summary
 from edge.segmenter import NEVER, Segmenter, open_segmenter
 from edge.study import LEVEL, Glimpse, Study
-from edge.summary import contour
+from edge.summary import confidence, contour
 
 SHORTEST_S = 10.0  # of believable footage; less says nothing of a place
 THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # tried above the model's own, mild ones first
@@ -91,9 +91,13 @@ def _frames(footage: Iterable[Frame], minutes: float | None, tick: Callable[[], 
 
 
 def calibrate(
-    films: Iterable[tuple[str, Iterable[Frame]]], segmenter: Segmenter, target_per_hour: float
+    films: Iterable[tuple[str, Iterable[Frame]]],
+    segmenter: Segmenter,
+    target_per_hour: float,
+    rules: AlarmSettings | None = None,
 ) -> CameraCalibration:
-    """Calibrate from named stretches of frames of one camera; the segmenter must have no calibration of its own.
+    """Calibrate from named stretches of frames of one camera, for alarms raised by `rules` (default: the shipped ones);
+    the segmenter must have no calibration of its own.
 
     Raises SourceError where too little is seen, ConfigError where sizes differ.
     """
@@ -108,13 +112,14 @@ def calibrate(
             f"calibrate with minutes of footage of a fixed camera, {SHORTEST_S:g} s at the very least"
         )
     spec = segmenter.spec
-    shipped = Setting(spec.threshold, AlarmSettings().min_area_share)
+    rules = rules or AlarmSettings()
+    shipped = Setting(spec.threshold, rules.min_area_share)
     nothing = np.zeros(study.cells, bool)
     frozen = still(study)
     halves = study.halves()
     maps = [frozen | flickering(study, half) for half in reversed(halves)]
-    before = count(study, halves, [nothing, nothing], spec, [shipped])[shipped]
-    after = count(study, halves, maps, spec, settings(shipped))
+    before = count(study, halves, [nothing, nothing], spec, rules, [shipped])[shipped]
+    after = count(study, halves, maps, spec, rules, settings(shipped))
     chosen = choose(after, target_per_hour)
     fires, restless = study.shares(study.glimpses)
     excluded = frozen | flickering(study, study.glimpses)
@@ -161,12 +166,13 @@ def count(
     parts: Sequence[Sequence[Glimpse]],
     maps: Sequence[Array],
     spec: ModelSpec,
+    rules: AlarmSettings,
     tried: Sequence[Setting],
 ) -> dict[Setting, FalseAlarms]:
-    """False alarms of the shipped alarm logic at each setting, over parts of the footage, each with its exclusion."""
+    """False alarms at each setting, by rules that are else the same, over parts of the footage with their exclusions."""
     events = dict.fromkeys(tried, 0)
     seconds = 0.0
-    rules = {one: AlarmSettings(min_area_share=one.min_area_share) for one in tried}
+    own = {one: rules.model_copy(update={"min_area_share": one.min_area_share}) for one in tried}
     for part, excluded in zip(parts, maps, strict=True):
         for _, film in itertools.groupby(part, key=lambda glimpse: glimpse.film):
             states = dict.fromkeys(tried, Alarm())
@@ -176,7 +182,7 @@ def count(
                     for threshold in {one.threshold for one in tried}
                 }
                 for one in tried:
-                    states[one], said = alarm.step(states[one], summaries[one.threshold], rules[one], camera="site")
+                    states[one], said = alarm.step(states[one], summaries[one.threshold], own[one], camera="site")
                     events[one] += sum(event.type == "start" for event in said)
             seconds += states[tried[0]].clock
     hours = seconds / 3600
@@ -189,10 +195,10 @@ def _false_alarms(events: int, hours: float) -> FalseAlarms:
 
 
 def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, threshold: float) -> Summary:
-    """What the alarm wants to know of a frame: size and place of the plume."""
+    """What the alarm wants to know of a frame: size, place and confidence of the plume."""
     width, height = study.size
     logits = study.logits(glimpse)
-    area = 0
+    area, sure = 0, 0.0
     box: tuple[int, int, int, int] | None = None
     outline: tuple[tuple[int, int], ...] = ()
     if logits is not None:
@@ -203,6 +209,7 @@ def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, 
             x, y, w, h = cv2.boundingRect(found)
             box = x, y, w, h
             outline = contour(found[y : y + h, x : x + w], (x, y))
+            sure = confidence(logits, found)
     return Summary(
         index=glimpse.index,
         captured=glimpse.captured,
@@ -217,7 +224,7 @@ def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, 
         drift=None,
         origin=None,
         cnr=0.0,
-        confidence=0.0,
+        confidence=sure,
         noise=study.noise,
         quality=glimpse.quality,
     )

@@ -13,6 +13,7 @@ from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all
 from calibration import clips
 from calibration.clips import Box, Boxes, Clip, MaskFiles
 from edge import contract
+from edge.config import AlarmSettings
 from edge.errors import SourceError
 
 WIDTH, HEIGHT, FPS = 320, 240, 15.0
@@ -67,8 +68,7 @@ def test_a_baseline_is_scored_through_pipeline_and_alarm(footage: Path) -> None:
     assert result.mask.false_share == 0
     (raised,) = result.alarms
     assert ONSET <= raised.since < ONSET + 5
-    on_delay = 1.5
-    assert raised.frame == pytest.approx(raised.since + on_delay * FPS, abs=2)
+    assert raised.frame == pytest.approx(raised.since + AlarmSettings().on_delay_s * FPS, abs=2)
     assert result.events.onset == ONSET
     assert result.events.time_to_alarm_s == pytest.approx((raised.frame - ONSET) / FPS)
     assert result.events.alarmed_share == pytest.approx((FRAMES - raised.frame) / (FRAMES - ONSET), abs=0.01)

@@ -28,7 +28,7 @@ def test_an_alarm_after_the_onset_is_timed_from_it() -> None:
     assert alarm.since == 22
     assert alarm.at_s == pytest.approx(alarm.frame / FPS)
     assert alarm.until is None
-    assert score.time_to_alarm_s == pytest.approx(0.2 + 1.5, abs=0.11)
+    assert score.time_to_alarm_s == pytest.approx(0.2 + AlarmSettings().on_delay_s, abs=0.11)
     assert score.early == 0
     assert score.alarmed_share == pytest.approx((400 - alarm.frame) / 380)
     assert (score.settled, score.settled_share) == (400 - 220, 1.0)

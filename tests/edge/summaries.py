@@ -15,6 +15,7 @@ def summary(
     quality: Quality = Quality.GOOD,
     captured: float | None = None,
     cnr: float = 4.0,
+    confidence: float = 0.95,
 ) -> Summary:
     """One frame of a 320x240 camera with a plume that fills `box`, or none."""
     area = 0 if box is None else box[2] * box[3]
@@ -35,7 +36,7 @@ def summary(
         drift=(3.0, -1.5) if box else None,
         origin=centre,
         cnr=cnr,
-        confidence=0.9 if box else 0.0,
+        confidence=confidence if box else 0.0,
         noise=1.2,
         quality=quality,
     )

@@ -14,7 +14,7 @@ from edge.alarm import Alarm, AlarmSettings, Phase, interrupted, step
 from edge.records import Event, Quality, Summary
 from tests.edge.summaries import summary
 
-SETTINGS = AlarmSettings()
+SETTINGS = AlarmSettings(on_delay_s=1.5, persistence=0.7, min_confidence=0.7)
 HERE, THERE, SPECK = (100, 100, 40, 30), (250, 20, 40, 30), (100, 100, 6, 6)
 
 
@@ -205,3 +205,11 @@ def test_a_capture_clock_that_jumps_raises_nothing_by_itself(at):
     state, _ = play(lasting(0.2))
     _, events = step(state, summary(7, captured=at, quality=Quality.GAP), SETTINGS, camera="north")
     assert events == ()
+
+
+def test_a_doubtful_plume_raises_nothing_but_keeps_a_leak_open() -> None:
+    _, events = play(lasting(6, confidence=0.6))
+    assert events == []
+    _, events = play(lasting(2) + lasting(6, 2, confidence=0.6))
+    assert [event.type for event in events][:2] == ["start", "update"]
+    assert "end" not in [event.type for event in events]

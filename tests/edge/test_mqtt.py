@@ -31,7 +31,7 @@ STANDING = payload.alarm(Alarm(), "north", UTC)
 
 def events_of_a_leak() -> list[payload.Payload]:
     state, events = Alarm(), []
-    for index in range(150):
+    for index in range(165):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += [payload.event(event) for event in new]
     return events

@@ -82,14 +82,14 @@ def test_a_camera_file_of_another_size_is_refused_before_anything_is_replaced(cl
 
 
 def test_what_came_before_a_break_is_kept(clip, tmp_path):
-    (Path(clip) / "000060.png").write_bytes(b"no picture")
+    (Path(clip) / "000080.png").write_bytes(b"no picture")
     out = tmp_path / "out"
-    with pytest.raises(BrokenSource, match=r"000060\.png.*; the 60 frames before it are kept in .*out"):
+    with pytest.raises(BrokenSource, match=r"000080\.png.*; the 80 frames before it are kept in .*out"):
         segment(clip, out, fps=FPS, with_overlay=True)
-    assert len(list(out.glob("masks/*.png"))) == 60
-    assert len(lines(out / "summaries.jsonl", "summary")) == 60
+    assert len(list(out.glob("masks/*.png"))) == 80
+    assert len(lines(out / "summaries.jsonl", "summary")) == 80
     assert lines(out / "events.jsonl", "event")[0]["type"] == "start"
-    assert int(cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 60
+    assert int(cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 80
 
 
 def test_a_place_that_cannot_be_written_is_named(clip, tmp_path):

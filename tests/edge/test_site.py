@@ -42,7 +42,8 @@ def segmenter(calibration: CameraCalibration | None = None) -> Segmenter:
 
 
 def calibrate(*films: Iterator[Frame], target: float = 1.0) -> CameraCalibration:
-    return site.calibrate([(f"film{i}", frames) for i, frames in enumerate(films)], segmenter(), target)
+    named = [(f"film{i}", frames) for i, frames in enumerate(films)]
+    return site.calibrate(named, segmenter(), target, AlarmSettings(on_delay_s=1.5, persistence=0.7, min_confidence=0))
 
 
 def watched(*films: Iterator[Frame]) -> Study:
