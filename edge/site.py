@@ -169,7 +169,7 @@ def count(
     rules: AlarmSettings,
     tried: Sequence[Setting],
 ) -> dict[Setting, FalseAlarms]:
-    """False alarms at each setting, by rules that are else the same, over parts of the footage with their exclusions."""
+    """False alarms at each setting, by rules that are else the same, over parts of the footage and their exclusions."""
     events = dict.fromkeys(tried, 0)
     seconds = 0.0
     own = {one: rules.model_copy(update={"min_area_share": one.min_area_share}) for one in tried}
