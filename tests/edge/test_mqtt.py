@@ -167,6 +167,7 @@ def test_events_of_a_killed_process_arrive_once_it_is_back(a_broker, protocol):
 
 def test_what_the_broker_refuses_to_take_is_kept_until_it_may_be_sent(a_broker, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(courier, "REFUSED_S", 0.2)
+    monkeypatch.setattr(mqtt.random, "uniform", lambda low, high: 2.0)  # the ear must be back before the publisher
     port = free_port()
     settings = a_broker.settings(port)
     events = events_of_a_leak()
