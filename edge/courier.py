@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from edge.outbox import Message, Outbox, Standing
+from edge.outbox import Outbox, Standing
+from edge.store import Message
 
 log = logging.getLogger("outbox")
 

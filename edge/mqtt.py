@@ -22,8 +22,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from edge.config import MqttSettings, OutboxSettings
 from edge.courier import Courier
 from edge.errors import ConfigError, TransportError
-from edge.outbox import Message, Outbox, Priority, Standing, default_path
+from edge.outbox import Outbox, Standing, default_path
 from edge.payload import encode
+from edge.store import Message, Priority
 
 log = logging.getLogger("mqtt")
 

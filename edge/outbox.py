@@ -1,8 +1,7 @@
 """What the control room must not miss waits here: through a lost broker, a kill and a power cut.
 
-One SQLite file in WAL mode with `synchronous=FULL`: when `write` returns, its messages and the states that belong to
-them are on the disk together, or neither is. A message goes only when someone says that the broker has it. Over the
-cap in bytes the least worthy and oldest goes first; age takes everything but alarms.
+When `write` returns, its messages and the states that belong to them are on the disk together, or neither is. A message
+goes only when someone says that the broker has it, or when there is no more room (see `edge.store`).
 
 A disk that fails does not silence an alarm. Full, read-only, locked or absent: the queue goes on in memory with all
 that could be read, and returns to the disk by itself. Damaged: the file is put aside (`….corrupt-<time>-<process>`) and
@@ -11,55 +10,22 @@ a new one is begun. `fault` says which of these happened.
 
 from __future__ import annotations
 
-import enum
 import logging
 import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.config import OutboxSettings
+from edge.store import Message, Priority, Store
 
 log = logging.getLogger("outbox")
 
 RETRY_S = 30.0  # between two tries to return to a disk that failed
-OVERHEAD = 64  # bytes counted for each message on top of topic and body
-_VERSION = 1
-_TABLES = (
-    "CREATE TABLE messages (id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, put_at REAL NOT NULL,"
-    " size INTEGER NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL)",
-    "CREATE INDEX by_worth ON messages (priority, id)",
-    "CREATE TABLE states (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    f"PRAGMA user_version = {_VERSION}",
-)
-
-
-class Priority(enum.IntEnum):
-    """What a message is worth when not all can be kept. It does not change their order."""
-
-    SNAPSHOT = 0
-    TELEMETRY = 1
-    STATE = 2
-    ALARM = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message for the broker."""
-
-    topic: str
-    body: bytes
-    priority: Priority
-
-    @property
-    def size(self) -> int:
-        """What it counts for in the cap, bytes."""
-        return len(self.topic.encode()) + len(self.body) + OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +65,13 @@ class Outbox:
         self._path, self._settings, self._clock = path, settings, clock
         self._dropped: Counter[Priority] = Counter()
         self._fault: str | None = None
+        self._said: str | None = None  # in the log, of the present trouble
         self._complete = False  # in memory: whether all that the file holds was taken along
         self._next_try = 0.0  # time.monotonic()
         try:
             self._store, self._on_disk = self._open_file(), True
         except (sqlite3.Error, OSError) as error:
-            self._store, self._on_disk = _Store(":memory:"), False
+            self._store, self._on_disk = Store(":memory:"), False
             self._say_in_memory(error)
 
     def write(
@@ -119,9 +86,10 @@ class Outbox:
         except sqlite3.Error as error:
             self._leave(error)
             dropped = self._store.write(*change)
+        for priority in dropped:
+            if not self._dropped[priority]:  # a full outbox would say so at every message; health counts them
+                log.warning("outbox full or too old: dropping the oldest of its %s messages", priority.name.lower())
         self._dropped += dropped
-        if dropped:
-            log.warning("outbox: dropped %s", ", ".join(f"{n} {p.name.lower()}" for p, n in dropped.items()))
 
     def first(self, count: int) -> list[tuple[int, Message]]:
         """The messages that have waited longest, in the order they were put, each with its id."""
@@ -155,19 +123,21 @@ class Outbox:
         """Leave the file in good order."""
         self._store.close()
 
-    def _open_file(self) -> _Store:
+    def _open_file(self) -> Store:
         """The file; a new one where it is damaged. Raises sqlite3.Error, OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _Store(str(self._path))
+            return Store(str(self._path))
         except sqlite3.Error as error:
             if not _damaged(error):
                 raise
             self._put_aside(error)
-            return _Store(str(self._path))
+            return Store(str(self._path))
 
     def _put_aside(self, error: Exception) -> None:
-        """Rename the damaged file and its log. Raises OSError."""
+        """Rename the damaged file and its log, in the place of an earlier one. Raises OSError."""
+        for earlier in self._path.parent.glob(f"{self._path.name}.corrupt-*"):
+            earlier.unlink()  # a disk that rots must not fill up with them
         aside = f"{self._path}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
         for suffix in ("-wal", "-shm", ""):
             if os.path.exists(f"{self._path}{suffix}"):
@@ -177,11 +147,12 @@ class Outbox:
 
     def _leave(self, error: sqlite3.Error) -> None:
         """The file fails under us: take along what can be read."""
-        memory = _Store(":memory:")
+        memory = Store(":memory:")
         try:
             memory.adopt(self._store, replace=True)
             self._complete = True
         except sqlite3.Error:
+            memory.continue_after(self._store)
             self._complete = False
         self._store.close()
         self._store, self._on_disk = memory, False
@@ -209,150 +180,17 @@ class Outbox:
             self._say_in_memory(error)
             return
         self._store.close()
-        self._store, self._on_disk = file, True
+        self._store, self._on_disk, self._said = file, True, None
         log.info("outbox %s: on disk", self._path)
 
     def _say_in_memory(self, error: Exception) -> None:
         why = getattr(error, "strerror", None) or error
-        fault = f"cannot be written ({why}); messages wait in memory only: check space, rights and other processes"
-        if fault != self._fault:  # one line per trouble, not one per try
-            log.error("outbox %s: %s", self._path, fault)
-        self._fault = fault
+        self._fault = f"cannot be written ({why})"
+        if self._fault != self._said:  # one line per trouble, not one per try
+            hint = "messages wait in memory only: check space, rights and other processes"
+            log.error("outbox %s: %s; %s", self._path, self._fault, hint)
+        self._said = self._fault
         self._next_try = time.monotonic() + RETRY_S
-
-
-class _Store:
-    """One SQLite database, a file or ":memory:". Every method raises sqlite3.Error and then has changed nothing."""
-
-    def __init__(self, path: str) -> None:
-        # Whoever opens it uses it from one thread at a time, though not always from the same.
-        self._db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes with one queue would send all twice
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._prepare()
-            self._measure()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _prepare(self) -> None:
-        [(found,)] = self._db.execute("PRAGMA quick_check(1)")
-        [(version,)] = self._db.execute("PRAGMA user_version")
-        if found != "ok":
-            raise sqlite3.DatabaseError(str(found).replace("\n", " "))
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError(f"layout {version} is not ours")
-        if version == 0:
-            with self._transaction():
-                for statement in _TABLES:
-                    self._db.execute(statement)
-
-    def _measure(self) -> None:
-        totals = "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(MAX(id), 0) + 1 FROM messages"
-        [(self.depth, self.size, self._next_id)] = self._db.execute(totals)
-        self.oldest = self._first_put()
-
-    def write(
-        self,
-        messages: Sequence[Message],
-        states: Mapping[str, str | None],
-        removed: Sequence[int],
-        now: float,
-        settings: OutboxSettings,
-    ) -> Counter[Priority]:
-        """One transaction; gives how many messages were dropped to stay within age and size."""
-        dropped: Counter[Priority] = Counter()
-        depth, size, next_id = self.depth, self.size, self._next_id
-        with self._transaction():
-            for gone in removed:
-                depth, size = _less(depth, size, self._delete(gone))
-            for message in messages:
-                row = next_id, message.priority, now, message.size, message.topic, message.body
-                self._db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
-                depth, size, next_id = depth + 1, size + message.size, next_id + 1
-            for victim, priority in self._too_old(now - settings.max_age_days * 86_400):
-                depth, size = _less(depth, size, self._delete(victim))
-                dropped[priority] += 1
-            while size > settings.max_bytes:
-                victim, priority = self._least()
-                depth, size = _less(depth, size, self._delete(victim))
-                dropped[priority] += 1
-            for name, value in states.items():
-                if value is None:
-                    self._db.execute("DELETE FROM states WHERE name = ?", (name,))
-                else:
-                    self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (name, value))
-        self.depth, self.size, self._next_id = depth, size, next_id
-        self.oldest = self._first_put()
-        return dropped
-
-    def first(self, count: int) -> list[tuple[int, Message]]:
-        rows = self._db.execute("SELECT id, topic, body, priority FROM messages ORDER BY id LIMIT ?", (count,))
-        return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
-
-    def states(self) -> dict[str, str]:
-        return dict(self._db.execute("SELECT name, value FROM states").fetchall())
-
-    def adopt(self, other: _Store, *, replace: bool) -> None:
-        """Take over all that `other` holds, under its ids; what stood here before goes, or comes before it."""
-        with self._transaction():
-            if replace:
-                self._db.execute("DELETE FROM states")
-                before = []
-            else:  # nobody was given the ids that stood here, so they may change
-                [(start,)] = other._db.execute("SELECT COALESCE(MIN(id), 1) FROM messages")
-                before = self._db.execute("SELECT * FROM messages ORDER BY id").fetchall()
-                before = [(start - len(before) + n, *row[1:]) for n, row in enumerate(before)]
-            self._db.execute("DELETE FROM messages")
-            self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", before)
-            rows = other._db.execute("SELECT * FROM messages ORDER BY id")
-            self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", other.states().items())
-        self._measure()
-        self._next_id = max(self._next_id, other._next_id)
-
-    def close(self) -> None:
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:  # commits, or rolls back
-            yield
-
-    def _delete(self, id_: int) -> int | None:
-        """Remove one message; gives its size, None where it is gone already."""
-        row = self._db.execute("SELECT size FROM messages WHERE id = ?", (id_,)).fetchone()
-        self._db.execute("DELETE FROM messages WHERE id = ?", (id_,))
-        return None if row is None else int(row[0])
-
-    def _too_old(self, before: float) -> list[tuple[int, Priority]]:
-        """From the oldest of each kind but alarms: those put before `before`."""
-        found: list[tuple[int, Priority]] = []
-        for priority in Priority:
-            if priority is Priority.ALARM:
-                continue
-            for id_, put_at in self._db.execute(
-                "SELECT id, put_at FROM messages WHERE priority = ? ORDER BY id", (priority,)
-            ):
-                if put_at >= before:
-                    break
-                found.append((id_, priority))
-        return found
-
-    def _least(self) -> tuple[int, Priority]:
-        [(id_, priority)] = self._db.execute("SELECT id, priority FROM messages ORDER BY priority, id LIMIT 1")
-        return id_, Priority(priority)
-
-    def _first_put(self) -> float | None:
-        row = self._db.execute("SELECT put_at FROM messages ORDER BY id LIMIT 1").fetchone()
-        return None if row is None else float(row[0])
-
-
-def _less(depth: int, size: int, gone: int | None) -> tuple[int, int]:
-    return (depth, size) if gone is None else (depth - 1, size - gone)
 
 
 def _damaged(error: sqlite3.Error) -> bool:

@@ -12,7 +12,8 @@ import pytest
 from edge import courier
 from edge.config import OutboxSettings
 from edge.courier import Courier
-from edge.outbox import Message, Outbox, Priority
+from edge.outbox import Outbox
+from edge.store import Message, Priority
 
 
 class Hand:

@@ -18,8 +18,8 @@ from edge.broker import Broker, free_port, serve
 from edge.config import MqttSettings, TlsSettings
 from edge.errors import ConfigError, TransportError
 from edge.mqtt import Publisher, credentials
-from edge.outbox import Priority
 from edge.records import Provenance
+from edge.store import Priority
 from tests.conftest import Ear
 from tests.edge.summaries import UTC, summary
 

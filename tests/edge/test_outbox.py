@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from edge import outbox
 from edge.config import OutboxSettings
-from edge.outbox import OVERHEAD, Message, Outbox, Priority, default_path
+from edge.outbox import Outbox, default_path
+from edge.store import OVERHEAD, Message, Priority, Store
 
 ALARM, STATE, TELEMETRY, SNAPSHOT = Priority.ALARM, Priority.STATE, Priority.TELEMETRY, Priority.SNAPSHOT
 SMALL = OutboxSettings(max_bytes=100_000)
@@ -85,7 +86,7 @@ def test_messages_and_states_outlive_the_process_in_order(tmp_path):
         assert queue.standing().depth == 2
 
 
-def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path):
+def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path, caplog):
     with opened(tmp_path / "box.db") as queue:
         for priority in (ALARM, STATE, TELEMETRY, SNAPSHOT):
             queue.write([Message("t", KB, priority)] * 2)
@@ -102,6 +103,7 @@ def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path):
         assert dict(queue.standing().dropped)["alarm"] == 1
         assert queue.first(1)[0][0] > oldest
         assert queue.standing().bytes == 100_000
+        assert len(caplog.records) == 4, "one line for each kind, not one for each message"
 
 
 def test_age_takes_everything_but_alarms(tmp_path):
@@ -119,11 +121,14 @@ def test_age_takes_everything_but_alarms(tmp_path):
         assert queue.standing().oldest_s == 0
 
 
-def test_a_removed_id_is_never_given_again(tmp_path):
+@pytest.mark.parametrize("meanwhile", [None, READ_ONLY], ids=["", "after the disk failed"])
+def test_a_removed_id_is_never_given_again(tmp_path, meanwhile):
     with opened(tmp_path / "box.db") as queue:
         queue.write([message("a")])
         [(first, _)] = queue.first(1)
         queue.write([], {}, [first, first])
+        if meanwhile:
+            spoil(queue, meanwhile)
         queue.write([message("b")])
         queue.write([], {}, [first])  # a late, second confirmation
         assert waiting(queue) == ["b"]
@@ -134,10 +139,7 @@ def test_a_second_process_does_not_share_the_file(tmp_path, caplog):
     with opened(tmp_path / "box.db") as queue, opened(tmp_path / "box.db") as second:
         queue.write([message("mine")])
         second.write([message("other's")])
-        assert second.standing().fault == (
-            "cannot be written (database is locked); messages wait in memory only: "
-            "check space, rights and other processes"
-        )
+        assert second.standing().fault == "cannot be written (database is locked)"
         assert waiting(queue) == ["mine"]
         assert not second.standing().on_disk
     assert len(caplog.records) == 1
@@ -148,12 +150,13 @@ def test_a_second_process_does_not_share_the_file(tmp_path, caplog):
 )
 def test_a_damaged_file_is_put_aside_and_a_new_one_begun(tmp_path, caplog, content):
     (tmp_path / "box.db").write_bytes(content)
+    (tmp_path / "box.db.corrupt-20250101T000000Z-1").write_bytes(b"earlier")
     with opened(tmp_path / "box.db") as queue:
         queue.write([message("a")])
         assert queue.standing().on_disk
         assert "put aside as box.db.corrupt-" in str(queue.standing().fault)
     [aside] = tmp_path.glob("box.db.corrupt-*")
-    assert aside.read_bytes() == content
+    assert aside.read_bytes() == content, "and an earlier one has made room"
     assert len(caplog.records) == 1
     with opened(tmp_path / "box.db") as queue:
         assert waiting(queue) == ["a"]
@@ -218,6 +221,31 @@ def test_a_disk_that_fails_costs_nothing_and_is_returned_to(tmp_path, caplog, mo
         assert queue.states() == {"north": "2"}
 
 
+def test_a_disk_that_can_neither_be_read_nor_written_is_returned_to_with_all_of_it(tmp_path, monkeypatch):
+    adopt, calls = Store.adopt, []
+
+    def unreadable_once(self: Store, other: Store, *, replace: bool) -> None:
+        calls.append(replace)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+        adopt(self, other, replace=replace)
+
+    monkeypatch.setattr(Store, "adopt", unreadable_once)
+    with opened(tmp_path / "box.db") as queue:
+        queue.write([message("a"), message("b"), message("c")], {"north": "1"})
+        under_way = [id_ for id_, _ in queue.first(3)]
+        queue.write([], {}, [under_way[1]])
+        spoil(queue, READ_ONLY)
+        queue.write([message("d")])
+        assert waiting(queue) == ["d"]
+        queue.write([], {}, [under_way[2]])  # confirmed, which nobody can note down now: it will be sent twice
+        assert waiting(queue) == ["d"]
+        monkeypatch.setattr(queue, "_next_try", 0.0)
+        queue.write([message("e")], {}, [under_way[0]])
+        assert waiting(queue) == ["c", "d", "e"]
+        assert queue.states() == {"north": "1"}
+
+
 def test_a_file_system_without_room_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(outbox, "RETRY_S", 0.0)
     with opened(tmp_path / "box.db", OutboxSettings()) as queue:
@@ -244,7 +272,11 @@ def test_a_start_without_a_disk_goes_on_in_memory_until_there_is_one(tmp_path, c
         queue.write([message("a"), message("b")])
     assert not queue.standing().on_disk
     assert waiting(queue) == ["a", "b"]
-    assert len(caplog.records) == 1
+    if obstacle != "no room":
+        monkeypatch.setattr(queue, "_next_try", 0.0)
+        queue.write([])
+        assert not queue.standing().on_disk
+    assert len(caplog.records) == 1, "one line per trouble, not one per try"
     if obstacle == "a directory in its place":
         path.rmdir()
     if obstacle == "a file for a folder":
