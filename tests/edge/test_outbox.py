@@ -106,6 +106,23 @@ def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path, caplog):
         assert len(caplog.records) == 4, "one line for each kind, not one for each message"
 
 
+def test_a_day_without_a_broker_keeps_every_start_and_end_in_order(tmp_path):
+    clock, limits, path = Clock(), OutboxSettings(), tmp_path / "box.db"
+    with opened(path, limits, clock) as queue:
+        for minute in range(24 * 60):  # a leak of 58 s in each, 1.5 kB a message
+            clock.now += 60
+            updates = [message(f"{minute} update {n}".ljust(1500), TELEMETRY) for n in range(58)]
+            ends = [message(f"{minute} {what}".ljust(1500)) for what in ("start", "end")]
+            queue.write([ends[0], *updates, ends[1]])
+        assert limits.max_bytes * 0.99 < queue.standing().bytes <= limits.max_bytes
+    assert path.stat().st_size < 1.4 * limits.max_bytes
+    with opened(path, limits, clock) as queue:
+        held = [said.body.decode().split() for _, said in queue.first(1_000_000)]
+    alarms = [(int(minute), what) for minute, what, *_ in held if what != "update"]
+    assert alarms == [(minute, what) for minute in range(24 * 60) for what in ("start", "end")]
+    assert [int(minute) for minute, *_ in held] == sorted(int(minute) for minute, *_ in held)
+
+
 def test_age_takes_everything_but_alarms(tmp_path):
     clock = Clock()
     with opened(tmp_path / "box.db", OutboxSettings(max_age_days=2), clock) as queue:
