@@ -87,6 +87,7 @@ def write_config(folder: Path, settings: MqttSettings, options: argparse.Namespa
         "cameras": [camera],
         "model": {"name": options.model, "backend": options.backend},
         "mqtt": {"host": settings.host, "port": settings.port, "protocol": settings.protocol},
+        "outbox": {"path": str(folder / "outbox.db")},
         "health": {"every_s": 0.5},
         "self_test": not options.skip_self_test,
     }

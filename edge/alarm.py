@@ -17,10 +17,12 @@ import enum
 import uuid
 from dataclasses import dataclass, replace
 
+from pydantic import TypeAdapter
+
 from edge.config import AlarmSettings
 from edge.records import Event, Quality, Summary
 
-__all__ = ["Alarm", "AlarmSettings", "Phase", "interrupted", "step"]
+__all__ = ["Alarm", "AlarmSettings", "Phase", "abandoned", "interrupted", "restored", "resumed", "saved", "step"]
 
 Box = tuple[int, int, int, int]
 _NAMESPACE = uuid.UUID(
@@ -78,6 +80,9 @@ class Alarm:
     window: tuple[Sighting, ...] = ()  # the believable frames of the last on-delay
 
 
+_JSON = TypeAdapter(Alarm)
+
+
 def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str) -> tuple[Alarm, tuple[Event, ...]]:
     """Take one frame's summary; give the next state and at most one event."""
     elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
@@ -94,6 +99,56 @@ def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str
 def interrupted(state: Alarm) -> Alarm:
     """The camera was lost: whatever time passes until its next frame counts for no delay."""
     return replace(state, captured=None)
+
+
+def saved(state: Alarm) -> str | None:
+    """What a restart must know, as JSON: an open leak with its delays. None: nothing is open."""
+    if not state.phase.alarming:
+        return None
+    return _JSON.dump_json(replace(interrupted(state), quality=Quality.GOOD, window=())).decode()
+
+
+def restored(text: str) -> Alarm:
+    """The state that `saved` wrote. Raises ValueError."""
+    state = _JSON.validate_json(text)
+    if state.leak is None:
+        raise ValueError("no leak in it")
+    return state
+
+
+def resumed(state: Alarm, summary: Summary) -> Alarm:
+    """A restored state before its first frame, whose capture clock is another one: the leak's age comes from UTC."""
+    assert state.leak is not None
+    age = max(0.0, summary.utc - state.leak.started_utc)
+    return replace(state, leak=replace(state.leak, started_captured=summary.captured - age))
+
+
+def abandoned(state: Alarm, utc: float, *, camera: str) -> Event:
+    """The end of an open leak that nobody will see any more, since its camera is watched no longer."""
+    leak = state.leak
+    assert leak is not None
+    return Event(
+        type="end",
+        event_id=leak.event_id,
+        sequence=leak.sequence + 1,
+        camera=camera,
+        started_utc=leak.started_utc,
+        utc=utc,
+        captured=leak.started_captured,
+        frame_index=leak.started_index,
+        duration_s=max(0.0, utc - leak.started_utc),
+        area_px=0,
+        peak_area_px=leak.peak_area_px,
+        area_share=0.0,
+        box=None,
+        contour=(),
+        centroid=None,
+        origin=None,
+        drift=None,
+        cnr=float("nan"),
+        confidence=0.0,
+        quality=Quality.GAP,
+    )
 
 
 def _while_closed(

@@ -87,7 +87,15 @@ class MqttSettings(_Strict):
     keepalive_s: Annotated[int, Field(ge=2, le=3600)] = 15
     required_at_start: bool = False  # True: give up at once when the broker cannot be reached at the start
     summary_every_s: Seconds = 0.2  # at most one summary message per this time; 0: every frame
-    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # event messages kept while the broker is away
+
+
+class OutboxSettings(_Strict):
+    """Where events wait until the broker has confirmed them, and how many."""
+
+    path: Path | None = None  # None: outbox-DEVICE.db in $STATE_DIRECTORY, else in ~/.local/state/fgstp-edge
+    max_bytes: Annotated[int, Field(ge=100_000, le=100_000_000_000)] = 50_000_000  # then the least worthy goes first
+    max_age_days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False)] = 7.0  # alarms are kept for longer
+    replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
 
 
 class HealthSettings(_Strict):
@@ -104,6 +112,7 @@ class Config(_Strict):
     model: ModelSettings = ModelSettings()
     alarm: AlarmSettings = AlarmSettings()
     mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
     health: HealthSettings = HealthSettings()
     self_test: bool = True  # compute the golden clip before the camera is opened
 

@@ -54,7 +54,8 @@ class ModelSpec(_Strict):
     outputs: dict[str, TensorSpec]
     states: dict[str, StateSpec]
     resize: Literal["letterbox", "stretch"]
-    threshold: float  # probability above which a pixel is gas
+    threshold: float  # probability above which a pixel may be gas…
+    certain: float = 0.0  # …if some pixel that hangs together with it is above this one
     min_component_px: int  # mask components below this many source-resolution pixels at 320x240 are dropped
     provenance: dict[str, Any]
 

@@ -68,7 +68,9 @@ def _unpack(folder: Path) -> tuple[Path, float]:
 def _write_config(path: Path, frames: Path, fps: float, settings: MqttSettings) -> Path:
     camera = {"name": "golden", "source": str(frames), "fps": fps, "realtime": True, "repeat": "pingpong"}
     broker_of = {"host": settings.host, "port": settings.port, "protocol": settings.protocol, "required_at_start": True}
-    path.write_text(yaml.safe_dump({"device": "demo", "cameras": [camera], "mqtt": broker_of}), encoding="utf-8")
+    outbox = {"path": str(path.with_name("outbox.db"))}
+    whole = {"device": "demo", "cameras": [camera], "mqtt": broker_of, "outbox": outbox}
+    path.write_text(yaml.safe_dump(whole), encoding="utf-8")
     return path
 
 

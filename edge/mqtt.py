@@ -1,8 +1,8 @@
 """The device's side of MQTT: topics, last will, reconnect. What the messages say is `edge.payload`'s business.
 
 The broker sees one retained `status` per device, which its last will turns to "offline", and one retained `alarm` per
-camera. Both are published again after each reconnect, so that a restarted broker knows them. Events that arise while
-the broker is away wait in memory, up to `mqtt.queue`; summaries and health reports are not kept.
+camera. Both are published again after each reconnect, so that a restarted broker knows them at once. Events go through
+the outbox and leave it when the broker has confirmed them (PUBACK); summaries and health reports are not kept.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.config import MqttSettings
+from edge.config import MqttSettings, OutboxSettings
+from edge.courier import Courier
 from edge.errors import ConfigError, TransportError
+from edge.outbox import Outbox, Standing, default_path
 from edge.payload import encode
+from edge.store import Message, Priority
 
 log = logging.getLogger("mqtt")
 
@@ -36,6 +39,7 @@ class Topic:
     pattern: str
     qos: int
     retain: bool
+    kept: Priority | None = None  # what it is worth in the outbox; None: it is not kept
 
     def path(self, device: str, camera: str = "") -> str:
         """The topic of one device and, where the pattern has one, camera; "+" stands for any."""
@@ -44,7 +48,9 @@ class Topic:
 
 TOPICS = {
     "summary": Topic("fgstp/{device}/{camera}/summary", qos=0, retain=False),
-    "event": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False),
+    "event": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False, kept=Priority.ALARM),
+    # A leak that stays open for a day says so 86,400 times: that must not cost another leak's start or end.
+    "update": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False, kept=Priority.TELEMETRY),
     # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
     "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
     "status": Topic("fgstp/{device}/status", qos=1, retain=True),
@@ -55,7 +61,14 @@ TOPICS = {
 class Publisher:
     """One device's connection. `publish` may be called at any time, connected or not; it never blocks."""
 
-    def __init__(self, settings: MqttSettings, device: str, *, will: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        device: str,
+        *,
+        will: Mapping[str, Any],
+        outbox: OutboxSettings = OutboxSettings(),  # noqa: B008  it is frozen
+    ) -> None:
         self._settings, self._device = settings, device
         self._lock = threading.Lock()  # over the next two
         self._online = False  # whether the broker has accepted us and was sent what is retained
@@ -63,48 +76,72 @@ class Publisher:
         self._answer: Any = None  # the broker's reason code to the last connect
         self._answered = threading.Event()
         self._complained = False  # one line per loss, not one per attempt
-        self.dropped = 0  # events that found the queue full
         self._client = client(settings, f"fgstp-edge-{device}")
-        self._client.max_queued_messages_set(settings.queue)
         status = TOPICS["status"]
         self._client.will_set(status.path(device), encode(will), status.qos, status.retain)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        queue = Outbox(outbox.path or default_path(device), outbox)
+        self._courier = Courier(queue, self._send, outbox.replay_per_s)
 
     def start(self) -> None:
         """Connect, and stay connected from a thread of its own. Raises TransportError only with `required_at_start`."""
+        self._courier.start()
         if not self._settings.required_at_start:
             self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
             self._client.loop_start()
             return
-        connect(self._client, self._settings)
-        self._client.loop_start()
-        if not self._answered.wait(PATIENCE_S) or self._answer.is_failure:
-            self._client.loop_stop()
-            raise TransportError(_refused(self._settings, self._answer))
+        try:
+            connect(self._client, self._settings)
+            self._client.loop_start()
+            if not self._answered.wait(PATIENCE_S) or self._answer.is_failure:
+                self._client.loop_stop()
+                raise TransportError(_refused(self._settings, self._answer))
+        except TransportError:
+            self._courier.close(0)
+            raise
 
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted us and is still there."""
         return self._online
 
-    def publish(self, kind: str, payload: Mapping[str, Any], camera: str = "") -> None:
-        """Send, queue, remember or forget one message, as its kind wants."""
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that writes the outbox still does."""
+        return self._courier.alive
+
+    @property
+    def waiting(self) -> Standing:
+        """How full the outbox is."""
+        return self._courier.standing
+
+    @property
+    def saved(self) -> dict[str, str]:
+        """What was saved with the last kept messages before this start."""
+        return self._courier.states
+
+    def publish(
+        self, kind: str, payload: Mapping[str, Any], camera: str = "", save: Mapping[str, str | None] | None = None
+    ) -> None:
+        """Send, keep, remember or forget one message, as its kind wants; `save` goes to disk with a kept one."""
         how = TOPICS[kind]
         topic, text = how.path(self._device, camera), encode(payload)
+        if how.kept is not None:
+            self._courier.put(Message(topic, text.encode(), how.kept), save or {})
+            return
         if how.retain:
             with self._lock:
                 self._retained[topic] = (text, how.qos)
                 if not self._online:
                     return  # it goes out with the next connection
-        sent = self._client.publish(topic, text, how.qos, how.retain)
-        if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
-            self.dropped += 1
-            log.warning("the queue of %d messages is full: %s dropped", self._settings.queue, kind)
+        self._client.publish(topic, text, how.qos, how.retain)
 
     def close(self, farewell: Mapping[str, Any]) -> None:
-        """Leave in good order: everything sent, then `farewell` as the status instead of the last will."""
+        """Leave in good order: all on disk or sent, then `farewell` as the status instead of the last will."""
+        self._courier.close(FAREWELL_S)
         if self.connected:
             how = TOPICS["status"]
             last = self._client.publish(how.path(self._device), encode(farewell), how.qos, how.retain)
@@ -125,6 +162,7 @@ class Publisher:
                 self._online = True
                 for topic, (text, qos) in self._retained.items():
                     self._client.publish(topic, text, qos, retain=True)
+            self._courier.connection(True)
         self._answer = reason
         self._answered.set()
 
@@ -134,8 +172,16 @@ class Publisher:
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
         with self._lock:
             self._online = False
+        self._courier.connection(False)
         if reason.is_failure:
             self._complain(f"lost the broker at {self._settings.host}:{self._settings.port} ({reason})")
+
+    def _on_publish(self, _client: Any, _data: Any, receipt: int, reason: Any, _properties: Any) -> None:
+        self._courier.answered(receipt, not reason.is_failure)
+
+    def _send(self, message: Message) -> int:
+        """Hand one message to paho, which sends it at least once for as long as this process lives."""
+        return int(self._client.publish(message.topic, message.body, qos=1).mid)
 
     def _complain(self, what: str) -> None:
         if not self._complained:

@@ -82,7 +82,9 @@ class Segmenter:
         return Segmentation(
             frame=frame,
             logits=logits,
-            mask=mask.from_logits(logits, geometry.source, self._threshold, self.spec.min_component_px),
+            mask=mask.from_logits(
+                logits, geometry.source, self._threshold, self.spec.min_component_px, self.spec.certain
+            ),
             noise=self._noise,
             image=picture.copy(),
             background=geometry.crop(background).copy(),

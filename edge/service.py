@@ -46,10 +46,11 @@ class Service:
         spec = self._segmenter.spec
         settings_hash = camera.settings_hash(config.hash, calibration)
         self._made_by = Provenance(spec.name, spec.sha256, settings_hash, __version__, clock_synchronised())
-        self._publisher = Publisher(config.mqtt, config.device, will=self._status("offline", "connection_lost", None))
+        will = self._status("offline", "connection_lost", None)
+        self._publisher = Publisher(config.mqtt, config.device, will=will, outbox=config.outbox)
         self._heartbeat = Heartbeat()
         self._started = time.monotonic()
-        self._alarm = Alarm()
+        self._alarm, self._resuming = Alarm(), False
         self._health = CameraHealth()
         self._next_summary = self._next_health = 0.0  # time.monotonic() when due
 
@@ -59,6 +60,7 @@ class Service:
         reason = "failed"
         try:
             self._publisher.publish("status", self._status("online", None, time.time()))
+            self._resume()
             self._publish_alarm()
             self._heartbeat.ready()
             self._watch()
@@ -71,6 +73,21 @@ class Service:
             self._publish_health()
             self._publisher.close(self._status("offline", reason, time.time()))
             log.info("%s after %d frames", reason, self._health.frames)
+
+    def _resume(self) -> None:
+        """Leaks that were open when we last ran: go on with this camera's, end those of cameras we watch no longer."""
+        for name, text in self._publisher.saved.items():
+            try:
+                state = alarm.restored(text)
+            except ValueError as error:
+                log.warning("the saved alarm of camera %s cannot be read: %s", name, " ".join(str(error).split()))
+                continue
+            if name == self._camera.name:
+                log.info("camera %s: the leak that was open when we stopped goes on", name)
+                self._alarm, self._resuming = state, True
+            else:
+                self._publish_event(alarm.abandoned(state, time.time(), camera=name), Alarm())
+                self._publisher.publish("alarm", payload.alarm(Alarm(), name, time.time()), name)
 
     def _watch(self) -> None:
         """Frames for as long as there are any, over every fault of a live camera."""
@@ -99,9 +116,11 @@ class Service:
         before = self._alarm.phase, self._alarm.quality
         found = not self._health.connected
         self._health.connected = True
+        if self._resuming:
+            self._alarm, self._resuming = alarm.resumed(self._alarm, step.summary), False
         self._alarm, events = alarm.step(self._alarm, step.summary, self._settings, camera=self._camera.name)
         for event in events:
-            self._publish_event(event)
+            self._publish_event(event, self._alarm)
         if found or (self._alarm.phase, self._alarm.quality) != before:
             self._publish_alarm()
         now = time.monotonic()
@@ -131,14 +150,18 @@ class Service:
             self._stop.wait(min(0.5, until - now))
 
     def _routine(self, now: float) -> None:
-        self._heartbeat.beat()
+        if self._publisher.alive:
+            self._heartbeat.beat()
         if now >= self._next_health:
             self._next_health = now + self._config.health.every_s
             self._publish_health()
 
-    def _publish_event(self, event: Event) -> None:
+    def _publish_event(self, event: Event, then: Alarm) -> None:
+        """An event, and the state that it leaves behind."""
         made_by = replace(self._made_by, clock_synchronised=clock_synchronised())
-        self._publisher.publish("event", payload.event(replace(event, provenance=made_by)), self._camera.name)
+        said = payload.event(replace(event, provenance=made_by))
+        kind = "update" if event.type == "update" else "event"
+        self._publisher.publish(kind, said, event.camera, save={event.camera: alarm.saved(then)})
         if event.type != "update":
             at = "" if event.origin is None else f" at {event.origin[0]:.0f},{event.origin[1]:.0f}"
             log.info("leak %s %s%s, %d px, event %s", event.type, event.camera, at, event.peak_area_px, event.event_id)
@@ -154,7 +177,7 @@ class Service:
             "utc": payload.iso(time.time()),
             "uptime_s": time.monotonic() - self._started,
             "rss_mb": rss_mb(),
-            "events_dropped": self._publisher.dropped,
+            "outbox": self._publisher.waiting.report(),
             "backend": self._segmenter.backend.name,
             "cameras": {self._camera.name: self._health.report()},
         }

@@ -203,7 +203,7 @@ def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, 
     outline: tuple[tuple[int, int], ...] = ()
     if logits is not None:
         logits[excluded] = NEVER
-        found = mask.from_logits(logits, study.size, threshold, spec.min_component_px)
+        found = mask.from_logits(logits, study.size, threshold, spec.min_component_px, spec.certain)
         area = cv2.countNonZero(found)
         if area:
             x, y, w, h = cv2.boundingRect(found)

@@ -54,7 +54,14 @@ class Shipped(nn.Module):
 
 
 def export(
-    student: nn.Module, path: Path, *, width: int, height: int, threshold: float, provenance: dict[str, object]
+    student: nn.Module,
+    path: Path,
+    *,
+    width: int,
+    height: int,
+    threshold: float,
+    certain: float = 0.0,
+    provenance: dict[str, object],
 ) -> ModelSpec:
     """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
     shipped = Shipped(student).eval()  # as a whole, or the exporter would put the student back into training mode
@@ -76,7 +83,7 @@ def export(
         )
     with torch.no_grad():
         fix_shapes(path, [tuple(output.shape) for output in shipped(*arguments)])
-    return write_spec(path, precision="fp32", threshold=threshold, provenance=provenance)
+    return write_spec(path, precision="fp32", threshold=threshold, certain=certain, provenance=provenance)
 
 
 def fix_shapes(path: Path, shapes: list[tuple[int, ...]]) -> None:
@@ -88,7 +95,9 @@ def fix_shapes(path: Path, shapes: list[tuple[int, ...]]) -> None:
     onnx.save(model, path)
 
 
-def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict[str, object]) -> ModelSpec:
+def write_spec(
+    path: Path, *, precision: str, threshold: float, certain: float, provenance: dict[str, object]
+) -> ModelSpec:
     """Describe the ONNX file at `path` in the JSON beside it; shapes are read from the file."""
     graph = onnx.load(path).graph
     inputs = {value.name: TensorSpec(shape=shape_of(value)) for value in graph.input}
@@ -103,6 +112,7 @@ def write_spec(path: Path, *, precision: str, threshold: float, provenance: dict
         states={name: state for name, state in STATES.items() if name in inputs},  # the graph keeps what it uses
         resize="stretch",
         threshold=threshold,
+        certain=certain,
         min_component_px=16,
         provenance=provenance,
     )
@@ -207,12 +217,14 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of one training; the mean of their weights is taken")
     parser.add_argument("--out", type=Path, default=Path("edge/models/student.fp32.onnx"))
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the model input")
-    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--threshold", type=float, default=0.6, help="probability from which a pixel may be gas")
+    parser.add_argument("--certain", type=float, default=0.9, help="and that each part of a mask must somewhere exceed")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     student, provenance = load_student(*options.checkpoints)
     provenance["mmac"] = round(macs(student, width, height))
-    export(student, options.out, width=width, height=height, threshold=options.threshold, provenance=provenance)
+    bars = {"threshold": options.threshold, "certain": options.certain}
+    export(student, options.out, width=width, height=height, **bars, provenance=provenance)
     iou = self_check(student, options.out, leaking_clip((height, width)), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")
 

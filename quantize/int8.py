@@ -94,7 +94,8 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> 
             },
         )
     provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
-    return write_spec(out, precision="int8", threshold=spec.threshold, provenance=provenance)
+    bars = {"threshold": spec.threshold, "certain": spec.certain}
+    return write_spec(out, precision="int8", **bars, provenance=provenance)
 
 
 def main() -> None:

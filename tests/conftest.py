@@ -55,6 +55,14 @@ def footage() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test finds another one's outbox, nor this machine's own."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def a_broker() -> Broker:
     """The broker program of this machine."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.alarm import Alarm, AlarmSettings, Phase, interrupted, step
+from edge.alarm import Alarm, AlarmSettings, Phase, abandoned, interrupted, restored, resumed, saved, step
 from edge.records import Event, Quality, Summary
 from tests.edge.summaries import summary
 
@@ -213,3 +213,49 @@ def test_a_doubtful_plume_raises_nothing_but_keeps_a_leak_open() -> None:
     _, events = play(lasting(2) + lasting(6, 2, confidence=0.6))
     assert [event.type for event in events][:2] == ["start", "update"]
     assert "end" not in [event.type for event in events]
+
+
+@pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.RETURNING])
+@pytest.mark.parametrize("box", [None, HERE], ids=["no plume", "plume"])
+def test_an_open_leak_goes_on_or_ends_after_a_restart(phase, box):
+    before = reach(phase)
+    text = saved(before)
+    assert text is not None
+    first = summary(0, box=box)  # the capture clock begins anew, UTC does not
+    afterwards = [replace(frame, utc=frame.utc + 600) for frame in lasting(7, box=box)]
+    state = resumed(restored(text), replace(first, utc=first.utc + 600))
+    assert (state.phase, state.leak.event_id) == (before.phase, before.leak.event_id)
+    state, events = play(afterwards, state)
+    assert {event.event_id for event in events} == {before.leak.event_id}
+    assert [event.sequence for event in events] == [before.leak.sequence + n + 1 for n in range(len(events))]
+    assert "start" not in [event.type for event in events]
+    assert (state.phase is Phase.NORMAL) == (events[-1].type == "end") == (box is None)
+    assert 600 <= events[0].duration_s <= 605, "the time away is part of the leak"
+
+
+def test_time_away_counts_for_no_delay():
+    state = restored(saved(reach(Phase.RETURNING)))
+    late = replace(summary(0, box=None), captured=1e6, utc=2e9)
+    state, events = step(resumed(state, late), late, SETTINGS, camera="north")
+    assert state.phase is Phase.RETURNING
+    assert events == ()
+
+
+@pytest.mark.parametrize("phase", [Phase.NORMAL, Phase.PENDING])
+def test_without_an_open_leak_there_is_nothing_to_save(phase):
+    assert saved(reach(phase)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"phase": "active"}', '{"phase": "open", "leak": {}}'])
+def test_a_saved_state_that_makes_no_sense_is_refused(text):
+    with pytest.raises(ValueError, match=r"no leak in it|validation error"):
+        restored(text)
+
+
+def test_a_leak_that_nobody_watches_any_more_is_ended():
+    state = reach(Phase.ACTIVE)
+    end = abandoned(state, state.leak.started_utc + 60, camera="north")
+    assert (end.type, end.event_id, end.camera) == ("end", state.leak.event_id, "north")
+    assert end.sequence == state.leak.sequence + 1
+    assert end.duration_s == pytest.approx(60)
+    assert not end.quality.believable

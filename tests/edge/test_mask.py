@@ -69,3 +69,15 @@ def test_logits_that_are_no_numbers_are_a_fault_and_no_empty_mask() -> None:
     logits[3, 3] = np.nan
     with pytest.raises(ModelError, match="not a number"):
         mask.from_logits(logits, (320, 240), 0.5, 16)
+
+
+def test_a_part_counts_where_the_model_is_certain_somewhere_in_it():
+    logits = np.full((60, 80), -4.0, np.float32)
+    logits[10:20, 10:30] = mask.logit(0.7)
+    logits[40:50, 10:30] = mask.logit(0.7)
+    logits[44, 20] = mask.logit(0.95)
+    found = mask.from_logits(logits, (80, 60), 0.6, 0, certain=0.9)
+    assert not found[:30].any()
+    assert np.count_nonzero(found[30:]) == 200
+    assert np.count_nonzero(mask.from_logits(logits, (80, 60), 0.6, 0)) == 400
+    assert not mask.from_logits(logits, (80, 60), 0.6, 0, certain=0.96).any()

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from edge import mqtt, payload
+from edge import courier, mqtt, payload
 from edge.alarm import Alarm, AlarmSettings, step
 from edge.broker import Broker, free_port, serve
 from edge.config import MqttSettings, TlsSettings
 from edge.errors import ConfigError, TransportError
 from edge.mqtt import Publisher, credentials
 from edge.records import Provenance
+from edge.store import Priority
 from tests.conftest import Ear
 from tests.edge.summaries import UTC, summary
 
@@ -115,8 +116,8 @@ def test_nothing_that_matters_is_lost_when_the_broker_restarts(a_broker, protoco
     assert len(losses) == 1, "one line per loss, not one per attempt"
 
 
-def test_an_absent_broker_holds_nobody_up_and_the_queue_is_bounded(caplog):
-    settings = MqttSettings(host="127.0.0.1", port=free_port(), queue=2)
+def test_an_absent_broker_holds_nobody_up_and_its_events_wait(caplog):
+    settings = MqttSettings(host="127.0.0.1", port=free_port())
     publisher = Publisher(settings, "box", will=WILL)
     publisher.start()
     began = time.monotonic()
@@ -124,10 +125,78 @@ def test_an_absent_broker_holds_nobody_up_and_the_queue_is_bounded(caplog):
         publisher.publish("event", event, "north")
     publisher.publish("summary", payload.summary(summary(1), "north"), "north")
     assert time.monotonic() - began < 1
-    assert publisher.dropped == len(events_of_a_leak()) - 2
     while "no broker at 127.0.0.1" not in caplog.text:
         time.sleep(0.02)
     publisher.close(STOPPED)
+    assert publisher.waiting.depth == len(events_of_a_leak())
+    assert publisher.waiting.on_disk
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_events_of_a_killed_process_arrive_once_it_is_back(a_broker, protocol):
+    port = free_port()
+    settings = a_broker.settings(port).model_copy(update={"protocol": protocol})
+    events = events_of_a_leak()
+    program = (
+        "import os, signal, sys, time\nfrom edge.config import MqttSettings\nfrom edge.mqtt import Publisher\n"
+        "from tests.edge.test_mqtt import WILL, events_of_a_leak\n"
+        "p = Publisher(MqttSettings(host='127.0.0.1', port=int(sys.argv[1])), 'box', will=WILL)\n"
+        "p.start()\n"
+        "for n, e in enumerate(events_of_a_leak()): p.publish('event', e, 'north', save={'north': f'after {n}'})\n"
+        "while p.waiting.depth < len(events_of_a_leak()): time.sleep(0.01)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    gone = subprocess.run([sys.executable, "-c", program, str(port)], check=False)
+    assert gone.returncode == -signal.SIGKILL
+    with serve(a_broker, port):
+        ear = Ear(settings)
+        publisher = Publisher(settings, "box", will=WILL)
+        assert publisher.saved == {"north": f"after {len(events) - 1}"}
+        assert publisher.waiting.depth == len(events)
+        publisher.start()
+        ear.message("event", sequence=len(events) - 1)
+        publisher.close(STOPPED)
+        assert publisher.waiting.depth == 0
+        heard = [said for topic, said in ear.heard if topic.endswith("/event")]
+        assert [said["sequence"] for said in heard] == list(range(len(events)))
+        ear.close()
+    nothing = Publisher(settings, "box", will=WILL)
+    assert nothing.waiting.depth == 0
+    nothing.close(STOPPED)
+
+
+def test_what_the_broker_refuses_to_take_is_kept_until_it_may_be_sent(a_broker, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(courier, "REFUSED_S", 0.2)
+    monkeypatch.setattr(mqtt.random, "uniform", lambda low, high: 2.0)  # the ear must be back before the publisher
+    port = free_port()
+    settings = a_broker.settings(port)
+    events = events_of_a_leak()
+    publisher = Publisher(settings, "box", will=WILL)
+    with tempfile.TemporaryDirectory() as folder:
+        rights = Path(folder) / "rights"
+        rights.write_text("topic readwrite fgstp/box/status\n")
+        Path(folder).chmod(0o755)  # mosquitto reads it as its own user
+        rights.chmod(0o644)
+        strict = Broker(a_broker.name, "5", a_broker.command, a_broker.config + f"acl_file {rights}\n")
+        with serve(strict, port):
+            publisher.start()
+            until_connected(publisher)
+            for event in events:
+                publisher.publish("event", event, "north")
+            while "refuses our events" not in caplog.text:
+                time.sleep(0.02)
+            assert publisher.waiting.depth == len(events)
+    with serve(a_broker, port):
+        ear = Ear(settings)
+        ear.message("event", sequence=len(events) - 1)
+        publisher.close(STOPPED)
+        assert publisher.waiting.depth == 0
+        ear.close()
+
+
+def test_an_update_is_worth_less_than_a_start_or_an_end():
+    assert mqtt.TOPICS["update"].path("box", "north") == mqtt.TOPICS["event"].path("box", "north")
+    assert mqtt.TOPICS["update"].kept < mqtt.TOPICS["event"].kept == Priority.ALARM
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from edge import playback, service
-from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings
+from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings, OutboxSettings
 from edge.errors import BrokenSource, ConfigError, SourceError
+from edge.outbox import Outbox
 from edge.records import Frame
 from tests.edge.calibrations import calibration
 from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
@@ -80,6 +87,8 @@ def test_a_leak_is_told_from_start_to_end(broker, ear, running, tmp_path):
     health = [said for topic, said in ear.heard if topic == "fgstp/box/health"][-1]
     assert health["backend"] == "fake"
     assert health["cameras"]["north"]["fps"] > 0
+    assert health["outbox"]["on_disk"]
+    assert health["outbox"]["fault"] is None
 
 
 def test_a_repeated_recording_goes_on_until_asked_to_stop(broker, ear, running, tmp_path):
@@ -179,3 +188,93 @@ def test_a_camera_file_of_another_model_stops_the_start(monkeypatch, tmp_path):
     )
     with pytest.raises(ConfigError, match="calibrate again with this model"):
         service.run(config)
+
+
+def _events(heard: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [said for topic, said in heard if topic.endswith("/event")]
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gas gone meanwhile", "gas still there"])
+def test_a_leak_that_is_open_when_we_stop_goes_on_or_ends_at_the_next_start(broker, ear, segmenter, tmp_path, gone):
+    service.run(config_for(broker, str(write_clip(tmp_path / "leak", 30))))
+    ear.message("status", state="offline")
+    before = _events(ear.heard)
+    assert [said["type"] for said in before][:1] == ["start"]
+    assert "end" not in [said["type"] for said in before]
+    service.run(config_for(broker, str(write_clip(tmp_path / "later", 30, plume_until=0 if gone else 30))))
+    ear.until(lambda heard: [said["state"] for topic, said in heard if topic.endswith("/status")].count("offline") == 2)
+    events = _events(ear.heard)
+    assert {said["event_id"] for said in events} == {before[0]["event_id"]}
+    assert [said["sequence"] for said in events] == list(range(len(events)))
+    assert (events[-1]["type"] == "end") == gone
+    assert len(events) > len(before)
+    assert _last(ear.heard)["active"] != gone
+
+
+def test_the_leak_of_a_camera_that_is_watched_no_longer_is_ended(broker, ear, segmenter, tmp_path):
+    service.run(config_for(broker, str(write_clip(tmp_path / "leak", 30))))
+    first = ear.message("alarm", active=True)
+    config = config_for(broker, str(write_clip(tmp_path / "other", 5, plume_until=0)))
+    renamed = config.cameras[0].model_copy(update={"name": "south"})
+    for _ in range(2):  # and only once
+        service.run(config.model_copy(update={"cameras": (renamed,)}))
+    ear.until(lambda heard: [said["state"] for topic, said in heard if topic.endswith("/status")].count("offline") == 3)
+    [end] = [said for said in _events(ear.heard) if said["type"] == "end"]
+    assert (end["camera"], end["event_id"]) == ("north", first["event_id"])
+    north = [said for topic, said in ear.heard if topic == "fgstp/box/north/alarm"]
+    assert not north[-1]["active"]
+
+
+def test_a_disk_that_cannot_be_written_silences_no_alarm_and_health_says_so(
+    broker, ear, running, state_directory, tmp_path
+):
+    (state_directory / "outbox-box.db").mkdir(parents=True)
+    running(config_for(broker, str(write_clip(tmp_path / "clip", 75, plume_from=15, plume_until=45))))
+    ear.message("event", type="start")
+    ear.message("event", type="end")
+    said = ear.until(lambda heard: [said for topic, said in heard if topic.endswith("/health")])[0]["outbox"]
+    assert not said["on_disk"]
+    assert "cannot be written (unable to open database file)" in said["fault"]
+
+
+def test_a_saved_alarm_that_cannot_be_read_stops_nothing(broker, ear, segmenter, tmp_path, state_directory, caplog):
+    queue = Outbox(state_directory / "outbox-box.db", OutboxSettings())
+    queue.write([], {"north": "{}"})
+    queue.close()
+    service.run(config_for(broker, str(write_clip(tmp_path / "clip", 30))))
+    assert "the saved alarm of camera north cannot be read" in caplog.text
+    assert ear.message("event", type="start")["sequence"] == 0
+
+
+LEAKY = (
+    "import sys\nfrom edge import config, service\nfrom tests.edge.fakes import FakeSegmenter\n"
+    "service.open_segmenter = lambda *_args, **_options: FakeSegmenter()\n"
+    "service.run(config.load(sys.argv[1]))\n"
+)
+
+
+def test_kills_at_random_moments_lose_no_step_of_a_leak_and_leave_none_open(broker, ear, segmenter, tmp_path):
+    chance = random.Random(5)
+    clip = write_clip(tmp_path / "clip", 50, plume_until=22)  # a leak every 1.7 s
+    config = config_for(broker, str(clip), repeat="loop").model_copy(
+        update={"alarm": BRISK.model_copy(update={"update_every_s": 0.05, "off_delay_s": 0.4})}
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude={"outbox"})))
+    for starts in range(1, 5):
+        with subprocess.Popen([sys.executable, "-c", LEAKY, str(file)], cwd=Path(__file__).parents[2]) as run:
+            ear.until(lambda heard, n=starts: sum(said.get("state") == "online" for _, said in heard) == n)
+            time.sleep(chance.uniform(0.4, 2.0))
+            run.kill()
+    service.run(config_for(broker, str(write_clip(tmp_path / "calm", 40, plume_until=0))))
+    ear.message("status", reason="stopped")
+    steps: dict[tuple[str, int], dict[str, Any]] = {}
+    for said in _events(ear.heard):
+        assert steps.setdefault((said["event_id"], said["sequence"]), said) == said, "the same id, the same content"
+    leaks = list(dict.fromkeys(event_id for event_id, _ in steps))
+    assert len(leaks) >= 3
+    for leak in leaks:
+        life = [said for (event_id, _), said in steps.items() if event_id == leak]
+        assert [said["sequence"] for said in life] == list(range(len(life)))
+        assert [life[0]["type"], life[-1]["type"]] == ["start", "end"]
+    assert not _last(ear.heard)["active"]

@@ -1,0 +1,185 @@
+"""The thread between outbox and broker, with a broker made by hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import courier
+from edge.config import OutboxSettings
+from edge.courier import Courier
+from edge.outbox import Outbox
+from edge.store import Message, Priority
+
+
+class Hand:
+    """Takes what is sent; answers when told to."""
+
+    def __init__(self, path: Path, per_s: float = 10_000) -> None:
+        self.sent: list[tuple[int, str]] = []
+        self.at: list[float] = []
+        self._path = path
+        self.outbox = Outbox(path, OutboxSettings())
+        self.courier = Courier(self.outbox, self._take, per_s)
+
+    def _take(self, message: Message) -> int:
+        self.at.append(time.monotonic())
+        self.sent.append((len(self.sent) + 1, message.body.decode()))
+        return len(self.sent)
+
+    @property
+    def said(self) -> list[str]:
+        return [text for _, text in self.sent]
+
+    def put(self, *texts: str, **states: str | None) -> None:
+        for text in texts:
+            self.courier.put(Message("t", text.encode(), Priority.ALARM), states)
+
+    def answer(self, *receipts: int, accepted: bool = True) -> None:
+        for receipt in receipts:
+            self.courier.answered(receipt, accepted)
+
+    def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, (self.said, self.courier.standing)
+            time.sleep(0.002)
+
+    def left(self) -> list[str]:
+        """What the file holds once all is closed."""
+        self.courier.close(0)
+        found = Outbox(self._path, OutboxSettings())
+        texts = [message.body.decode() for _, message in found.first(10_000)]
+        found.close()
+        return texts
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Iterator[Hand]:
+    made = Hand(tmp_path / "box.db")
+    made.courier.start()
+    yield made
+    made.courier.close(0)
+
+
+def numbers(first: int, last: int) -> list[str]:
+    return [str(n) for n in range(first, last + 1)]
+
+
+def test_a_message_leaves_the_file_only_when_it_is_confirmed(hand):
+    hand.courier.connection(True)
+    hand.put("a", "b")
+    hand.until(lambda: len(hand.sent) >= 1 and hand.courier.standing.depth)
+    hand.until(lambda: hand.courier.standing.depth == 2)
+    hand.answer(1)
+    hand.until(lambda: hand.courier.standing.depth == 1)
+    hand.answer(99, 1)  # the farewell's receipt, and one that came twice
+    assert hand.left() == ["b"]
+
+
+def test_the_next_few_wait_until_these_are_confirmed_even_over_a_lost_connection(hand):
+    hand.put(*numbers(1, 50))
+    hand.until(lambda: hand.courier.standing.depth == 50)
+    assert hand.said == []
+    hand.courier.connection(True)
+    hand.until(lambda: len(hand.sent) == 20)
+    hand.answer(*range(1, 20))
+    hand.courier.connection(False)
+    hand.courier.connection(True)
+    hand.until(lambda: hand.courier.standing.depth == 31)
+    assert len(hand.sent) == 20, "number 20 may still be under way: nothing may overtake it"
+    hand.answer(20)
+    hand.until(lambda: len(hand.sent) == 40)
+    hand.answer(*range(21, 41))
+    hand.until(lambda: len(hand.sent) == 50)
+    assert hand.said == numbers(1, 50)
+
+
+def test_replay_keeps_to_its_rate(tmp_path):
+    hand = Hand(tmp_path / "box.db", per_s=100)
+    hand.put(*numbers(1, 60))
+    hand.courier.start()
+    hand.courier.connection(True)
+    answered = 0
+    while answered < 60:
+        hand.until(lambda least=answered: len(hand.sent) > least)
+        answered += 1
+        hand.answer(answered)
+    hand.until(lambda: hand.courier.standing.depth == 0)
+    assert hand.said == numbers(1, 60)
+    assert 0.5 <= hand.at[-1] - hand.at[0] < 3
+    hand.courier.close(0)
+
+
+def test_a_refused_message_stays_and_is_tried_again(hand, caplog, monkeypatch):
+    monkeypatch.setattr(courier, "REFUSED_S", 0.3)
+    hand.courier.connection(True)
+    hand.put("a")
+    hand.until(lambda: hand.sent)
+    hand.answer(1, accepted=False)
+    hand.until(lambda: len(hand.sent) == 2)
+    assert hand.at[1] - hand.at[0] >= 0.3
+    assert "refuses" in caplog.text
+    hand.answer(2)
+    hand.until(lambda: hand.courier.standing.depth == 0)
+
+
+def test_a_broker_that_never_answers_is_sent_to_again(hand, monkeypatch):
+    monkeypatch.setattr(courier, "LOST_S", 0.2)
+    hand.courier.connection(True)
+    hand.put("a")
+    hand.until(lambda: hand.said == ["a", "a"])
+
+
+def test_what_was_put_is_on_disk_when_we_leave_without_a_broker(hand):
+    hand.put(*numbers(1, 30), north="open")
+    began = time.monotonic()
+    hand.courier.close(5)
+    assert time.monotonic() - began < 2
+    found = Outbox(hand._path, OutboxSettings())
+    assert len(found.first(100)) == 30
+    assert found.states() == {"north": "open"}
+    found.close()
+
+
+def test_leaving_waits_for_the_broker_but_not_for_ever(hand):
+    hand.courier.connection(True)
+    hand.put("a")
+    began = time.monotonic()
+    hand.courier.close(0.3)
+    assert 0.3 <= time.monotonic() - began < 3
+    assert hand.said == ["a"]
+
+
+def test_leaving_ends_as_soon_as_the_broker_has_all(hand):
+    hand.courier.connection(True)
+    hand.put("a")
+    hand.until(lambda: hand.sent)
+    hand.answer(1)
+    began = time.monotonic()
+    hand.courier.close(5)
+    assert time.monotonic() - began < 2
+    assert hand.left() == []
+
+
+def test_a_slow_disk_holds_up_nobody_and_a_stuck_one_is_noticed(hand, monkeypatch):
+    write = hand.outbox.write
+
+    def slow(*change: Any) -> None:
+        time.sleep(0.5)
+        write(*change)
+
+    monkeypatch.setattr(courier, "STALL_S", 0.1)
+    monkeypatch.setattr(hand.outbox, "write", slow)
+    began = time.monotonic()
+    hand.put(*numbers(1, 100))
+    assert time.monotonic() - began < 0.2
+    hand.until(lambda: not hand.courier.alive)
+    monkeypatch.setattr(courier, "STALL_S", 60.0)
+    assert hand.courier.alive
+    assert hand.left() == numbers(1, 100)
+    assert not hand.courier.alive
