@@ -56,6 +56,7 @@ class Method:
             "precision": spec.precision,
             "sha256": spec.sha256,
             "threshold": spec.threshold,
+            "certain": spec.certain,
             "weights": spec.provenance,
         }
 

@@ -32,6 +32,7 @@ def append(path: Path, method: dict[str, Any], name: str, file: str, shortened: 
         "precision": method["precision"],
         "backend": method["backend"],
         "threshold": method["threshold"],
+        "certain": method["certain"],
         "set": name,
         "shortened": shortened,
         "figures": {
