@@ -62,7 +62,7 @@ class AlarmSettings(_Strict):
     persistence: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # …in this share of the frames…
     min_overlap: Share = 0.3  # …in one place: boxes share this part of the smaller one
     min_area_share: Share = 0.0005  # a plume smaller than this part of the view does not count
-    min_confidence: Share = 0.8  # a plume whose pixels' mean probability is less raises no leak; it keeps one open
+    min_confidence: Share = 0.75  # a plume whose pixels' mean probability is less raises no leak; it keeps one open
     off_delay_s: Seconds = 5.0  # a leak is over when no plume has been seen for this long
     update_every_s: Interval = 1.0  # between the updates of an open event
 

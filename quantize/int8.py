@@ -36,7 +36,7 @@ from edge.records import Array
 from quantize.export import agreement, roll_out, steps, write_spec
 
 # graph names of what stays in float: where a small error moves a mask edge or is remembered for a year
-FLOAT_PARTS = ("correlate/to_key", "remember", "gate", "side4", "boundary", "enter2/")
+FLOAT_PARTS = ("correlate/to_key", "remember", "gate", "side4", "boundary", "enter2/", "enter4/", "recall")
 
 
 class RolledStates(CalibrationDataReader):
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="FP32 ONNX file with its ModelSpec beside it")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=None)
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--clips", type=int, default=48)
     options = parser.parse_args()
     spec, _ = load_spec(options.source)
     clips = calibration_clips(spec, options.data, options.clips)
