@@ -15,6 +15,7 @@ from benchmarks.detection import FPS, ONSET_S, VIEW, Case, Trial
 from benchmarks.evaluate import Method
 from calibration import clips
 from calibration.release import Release
+from edge.config import AlarmSettings
 from edge.records import Array
 from tests.edge.fakes import FakeSegmenter
 
@@ -43,7 +44,7 @@ def judge(*how: object, gas: Release | None = GAS, case: Case = CASE) -> Trial:
 def test_an_alarm_on_the_plume_in_time_is_a_detection() -> None:
     trial = judge(SPOT, ONSET + 15)
     assert trial.detected
-    assert trial.delay_s == pytest.approx(1.0 + 1.5, abs=0.15)
+    assert trial.delay_s == pytest.approx(1.0 + AlarmSettings().on_delay_s, abs=0.15)
     assert trial.false_events == 0
     assert trial.believable_s == pytest.approx(9.9, abs=0.1)
 
@@ -61,7 +62,7 @@ def test_an_alarm_before_the_onset_is_a_false_one_and_hides_the_leak() -> None:
 def test_an_alarm_too_late_is_a_miss() -> None:
     trial = judge(SPOT, ONSET + round(5.0 * FPS))
     assert not trial.detected
-    assert trial.delay_s == pytest.approx(6.5, abs=0.15)
+    assert trial.delay_s == pytest.approx(5.0 + AlarmSettings().on_delay_s, abs=0.15)
 
 
 def test_without_gas_every_alarm_is_false() -> None:

@@ -15,6 +15,7 @@ METHOD = {
     "precision": "int8",
     "sha256": "ab" * 32,
     "threshold": 0.5,
+    "certain": 0.9,
     "simgas": {
         "mean": dict.fromkeys(simgas_log.FIGURES, 0.75) | {"boundary_f": float("nan")},
         "gas_free_false": 0.01,
@@ -46,7 +47,19 @@ def test_a_line_says_who_looked_with_what_and_what_was_seen(tmp_path: Path) -> N
     simgas_log.append(log, METHOD, "simgas", "student.int8", {"limit": 50, "every": 1})
     first, second = (json.loads(line) for line in log.read_text().splitlines())
     assert set(first) == {
-        *("utc", "commit", "model", "file", "sha256", "precision", "backend", "threshold", "set", "shortened"),
+        *(
+            "utc",
+            "commit",
+            "model",
+            "file",
+            "sha256",
+            "precision",
+            "backend",
+            "threshold",
+            "certain",
+            "set",
+            "shortened",
+        ),
         "figures",
     }
     assert (first["file"], first["sha256"], first["shortened"]) == ("mine.onnx", "ab" * 32, None)
