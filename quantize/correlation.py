@@ -12,6 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def unit(x: Tensor) -> Tensor:
+    """Unit length over the channels, in float: what both correlations below take."""
+    x = x.float()
+    return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)
+
+
 def local_correlation(query: Tensor, key: Tensor, radius: int) -> Tensor:
     """Cosine similarity of each position of `query` with its (2r+1)^2 neighbours in `key`.
 

@@ -69,3 +69,15 @@ def next_background(
     open_air = rate * (pace.passing + (1.0 - pace.passing) * still)
     slow = (step / pace.ghost_s) * still
     return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
+
+
+def next_memory(remembered: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
+    """The next memory (N, C, h, w): the output at its scale, and C - 1 features behind a forget gate (as in a GRU):
+    bounded, so a year of it cannot drift.
+
+    `remembered` (N, 2C - 2, h, w) holds gate and candidate, `logits` are (N, 1, H, W).
+    """
+    gate, candidate = remembered.float().chunk(2, dim=1)
+    keep = torch.sigmoid(gate)
+    kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
+    return torch.cat((F.avg_pool2d(torch.sigmoid(logits), int(logits.shape[-1]) // int(memory.shape[-1])), kept), dim=1)

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.correlation import local_correlation
-from quantize.senses import Pace, Senses, next_background
+from quantize.correlation import local_correlation, unit
+from quantize.senses import Pace, Senses, next_background, next_memory
 
 LAG_SHORT_S = 2 / 15
 LAG_LONG_S = 8 / 15
@@ -79,8 +79,7 @@ class TemporalCorrelation(nn.Module):
 
     def forward(self, x: Tensor, key_short: Tensor, key_long: Tensor) -> tuple[Tensor, Tensor]:
         """(N,C,h,w) and two (N,K,h,w) -> refined (N,C,h,w) and this frame's key (N,K,h,w)."""
-        raw = self.to_key(x).float()
-        key = raw * torch.rsqrt((raw * raw).sum(1, keepdim=True) + 1e-6)
+        key = unit(self.to_key(x))
         seen = []
         for past in (key_short, key_long):
             # an empty past (all zeros) must not look like a change
@@ -176,20 +175,9 @@ class Student(nn.Module):
             "logits": logits,
             "noise": sigma.reshape(-1),
             "key": key,
-            "background_next": self.background(frame, background, movement, logits, clock),
-            "memory_next": self.memory(d4, memory, logits),
+            "background_next": next_background(self.config, frame, background, movement, logits, clock),
+            "memory_next": next_memory(self.remember(torch.cat((d4, memory), dim=1)), memory, logits),
             "side4": side4,
             "side8": self.side8(d8),
             "bottleneck": d8,
         }
-
-    def memory(self, d4: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
-        """The output at 1/4, and features behind a forget gate (as in a GRU): bounded, so a year of it cannot drift."""
-        gate, candidate = self.remember(torch.cat((d4, memory), dim=1)).float().chunk(2, dim=1)
-        keep = torch.sigmoid(gate)
-        kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
-        return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 2), kept), dim=1)
-
-    def background(self, frame: Tensor, background: Tensor, movement: Tensor, logits: Tensor, clock: Tensor) -> Tensor:
-        """The next slow background."""
-        return next_background(self.config, frame, background, movement, logits, clock)

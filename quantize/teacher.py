@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge.errors import ConfigError
-from quantize.correlation import all_pairs
+from quantize.correlation import all_pairs, unit
 from quantize.decoder import Decoder, resize
 from quantize.lite0 import PACKAGE, Lite0
 from quantize.perception import ConvNorm, FineGrainedPerception, ReceptiveField
 from quantize.pvt import PVT, PVTConfig, PVTv2
-from quantize.senses import Pace, Senses, next_background
+from quantize.senses import Pace, Senses, next_background, next_memory
 from quantize.student import conv, double
 
 BACKBONES = ("lite0", *PVT)
@@ -179,17 +179,10 @@ class Teacher(nn.Module):
             "noise": sigma.reshape(-1),
             "key": pack(keys),
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": self.memory(found[0], memory, logits),
+            "memory_next": next_memory(self.remember(torch.cat((found[0], memory), dim=1)), memory, logits),
             **{f"side{i}": side for i, side in enumerate(sides)},
             "bottleneck": found[0],
         }
-
-    def memory(self, x8: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
-        """The output at 1/8, and features behind a forget gate, as the student's."""
-        gate, candidate = self.remember(torch.cat((x8, memory), dim=1)).float().chunk(2, dim=1)
-        keep = torch.sigmoid(gate)
-        kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
-        return torch.cat((F.avg_pool2d(torch.sigmoid(logits), 4), kept), dim=1)
 
 
 def scales(height: int, width: int) -> list[tuple[int, int]]:
@@ -200,12 +193,6 @@ def scales(height: int, width: int) -> list[tuple[int, int]]:
 def frame_size(frame: Tensor, by: int) -> Tensor:
     """Something with the height and width of the frame, divided."""
     return frame[..., ::by, ::by]
-
-
-def unit(x: Tensor) -> Tensor:
-    """Unit length over the channels, in float."""
-    x = x.float()
-    return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)
 
 
 def pack(keys: list[Tensor]) -> Tensor:

@@ -83,7 +83,8 @@ def background_after(student: Student, *, gas: bool, still: bool, seconds: float
     logits = torch.full((1, 1, 16, 16), 20.0 if gas else -20.0)
     movement = torch.zeros_like(frame) if still else torch.full_like(frame, 4.0)
     for i in range(int(seconds * 10)):
-        background = student.background(frame, background, movement, logits, torch.tensor([[0.1, 60.0 + i / 10]]))
+        clock = torch.tensor([[0.1, 60.0 + i / 10]])
+        background = next_background(student.config, frame, background, movement, logits, clock)
     return float(background.mean())
 
 

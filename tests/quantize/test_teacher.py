@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from edge.errors import ConfigError
+from quantize.correlation import unit
 from quantize.dataset import Batch, RenderedBatches
-from quantize.teacher import ConsecutiveCorrelation, Teacher, TeacherConfig, pack, unit, unpack
+from quantize.teacher import ConsecutiveCorrelation, Teacher, TeacherConfig, pack, unpack
 from quantize.train import RECIPES, Past, Run, batch_loss, unroll
 from tests.quantize.networks import tiny_teacher
 
