@@ -35,11 +35,12 @@ class Leak:
     meander: float  # standard deviation of the wind's direction, rad
     pulsing: float  # 0 steady … 1 comes in puffs
     diffusion: float  # spread by eddies below the grid, cells for each two cells of travel
-    fading: float  # share of gas lost to dilution over one crossing of the view
+    fading: float  # dilution over one crossing of the view, e-foldings: above ten, a jet that ends near its source
     texture: float  # strength of the fine structure that the grid cannot hold
     depth: float  # optical depth of the dense part
     cell: float  # grid cell, px
     onset: float  # frames before the leak opens; negative: developed when the clip begins
+    opening: float  # frames that it takes to open fully
 
 
 def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> Leak:
@@ -62,11 +63,12 @@ def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> L
         meander=float(rng.uniform(0.0, 0.6)),
         pulsing=float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1.0)])),
         diffusion=float(rng.uniform(0.5, 1.5) if wide else rng.uniform(0.15, 0.7)),
-        fading=float(rng.uniform(0.0, 0.9)),
+        fading=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0 if wide else 16.0)))),
         texture=float(rng.uniform(0.1, 0.8)),
         depth=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0)))),
         cell=float(rng.uniform(3.0, 7.0) if wide else rng.uniform(1.4, 2.2)),
-        onset=float(rng.uniform(1, frames * 0.6) if rng.random() < 0.3 else -1.0),
+        onset=float(rng.uniform(1, frames * 0.6) if rng.random() < 0.4 else -1.0),
+        opening=float(rng.choice([1.0, rng.uniform(1.0, 2.0 * frames)])),
     )
 
 
@@ -133,10 +135,10 @@ def simulate(
     opening = np.exp(-((xx - source[0]) ** 2 + (yy - source[1]) ** 2) / (2 * radius**2)).astype(np.float32)
     gas = np.zeros(shape, np.float32)
     stride = 2.0 * cell / (leak.speed + 0.5 * leak.jet)  # frames in which the gas moves about two cells
-    keep = 1.0 - leak.fading * 2.0 / max(shape)
+    keep = np.exp(-leak.fading * 2.0 / max(shape))
     puff = 1.0
 
-    def advance(gas: Array, span: float, opened: bool) -> Array:
+    def advance(gas: Array, span: float, opened: float) -> Array:
         nonlocal puff
         steps = max(1, int(np.ceil(span / stride)))
         part = span / steps
@@ -149,8 +151,7 @@ def simulate(
             if leak.diffusion**2 * moved > 0.02:
                 gas = cv2.GaussianBlur(gas, (0, 0), leak.diffusion * np.sqrt(moved))
             gas *= keep**moved
-            if opened:
-                gas += opening * np.float32(puff * moved)
+            gas += opening * np.float32(opened * puff * moved)
         return gas
 
     developed = leak.onset < 0
@@ -159,11 +160,11 @@ def simulate(
     crossing = min(int(max(shape) / 2.0), 48)
     if developed:
         for step in range(crossing):
-            gas = advance(gas, stride, True)
+            gas = advance(gas, stride, 1.0)
             if step >= crossing // 2 and len(before) < earlier and step % max(1, crossing // (2 * earlier)) == 0:
                 before.append(gas.copy())
     for t in range(frames):
-        gas = advance(gas, 1.0, developed or t >= leak.onset)
+        gas = advance(gas, 1.0, 1.0 if developed else min(1.0, max(0.0, t - leak.onset) / leak.opening))
         clip.append(gas)
 
     dense = max(float(np.quantile(c[c > 0.02 * c.max()], 0.8)) if c.max() > 0 else 0.0 for c in clip[-2:])

@@ -22,6 +22,8 @@ from edge.records import Array
 VISIBLE_GREY = 2.2  # grey levels of 255 below which an 8-bit video hardly shows a difference
 VISIBLE_OPACITY = 0.03  # thinner gas counts as air, or a bright plume's mask would be wider than anybody would draw it
 VISIBLE_NOISE = 0.8  # contrast-to-noise below which an area is lost in the noise
+OUTLINED = 1 / 6  # share of a plume's highest contrast that whoever outlines it takes for its body…
+FRINGE = 3  # …and the px around the body that are still drawn: what thins out further away is left as haze
 NONE, GAS, UNKNOWN = 0, 1, 2  # label values
 
 
@@ -129,11 +131,24 @@ def label(change: Array, known: Array | None, bar: float) -> Array:
     before = change[0] if known is None else known
     evidence = np.abs(change - before).max(0)
     near = cv2.dilate(cv2.GaussianBlur(evidence, (0, 0), 1.0), np.ones((11, 11), np.uint8))
-    visible = np.stack([cv2.GaussianBlur(np.abs(c), (0, 0), 1.5) > bar for c in change])
+    visible = np.stack([outlined(cv2.GaussianBlur(np.abs(c), (0, 0), 1.5), bar) for c in change])
     masks = np.where(visible, np.where(near > bar, GAS, UNKNOWN), NONE).astype(np.uint8)
     if known is None:
         masks[0][visible[0]] = UNKNOWN  # nothing can have changed yet
     return masks
+
+
+def outlined(contrast: Array, bar: float) -> Array:
+    """(H, W) bool: what exceeds `bar` and is the body of its plume (8-connected) or no further than FRINGE from it."""
+    visible = contrast > bar
+    count, plumes = cv2.connectedComponents(visible.astype(np.uint8))
+    if count == 1:
+        return visible
+    highest = np.zeros(count, np.float32)
+    np.maximum.at(highest, plumes.ravel(), contrast.ravel())
+    body = visible & (contrast > OUTLINED * highest[plumes])
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * FRINGE + 1, 2 * FRINGE + 1))
+    return visible & cv2.dilate(body.astype(np.uint8), disc).astype(bool)
 
 
 def stand(scene: Array, past: Array, thing: Mover, camera: Camera) -> tuple[Array, Array]:
