@@ -3,6 +3,7 @@
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
 python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
+python -m quantize.train --data FOOTAGE --minutes 10 --weights runs/student.pt --rounded --rate 3e-4 --out runs/int8.pt
 python -m quantize.train --data FOOTAGE --model teacher --backbone lite0 --out runs/teacher.pt
 torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
 """
@@ -29,6 +30,7 @@ from quantize.authors import load_authors
 from quantize.dataset import Batch, training_batches, validation_batches
 from quantize.losses import LOSSES, targets
 from quantize.models import build, describe, must_match, origin, parameter_groups
+from quantize.rounding import round_convolutions
 from quantize.student import SIZES
 from quantize.teacher import BACKBONES
 
@@ -48,6 +50,7 @@ class TrainConfig:
     loss: str = "mask"
     side_weight: float = 0.3
     stray_memory: float = 0.4  # share of clips that start with what another clip left behind
+    rounded: bool = False  # with the rounding of INT8 in the forward pass
 
 
 RECIPES = {
@@ -314,6 +317,7 @@ def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
+    parser.add_argument("--rounded", action="store_true", help="learn with the rounding of INT8: for the last minutes")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
     for name in CHANGEABLE:
         default = getattr(TrainConfig, name)
@@ -344,7 +348,9 @@ def start(options: argparse.Namespace) -> Run:
     given = {name: getattr(options, name) for name in CHANGEABLE if getattr(options, name) is not None}
     torch.manual_seed(given.get("seed", TrainConfig.seed))
     student = network(options).to(device, memory_format=torch.channels_last)
-    config = replace(RECIPES[describe(student)["family"]], **given)
+    config = replace(RECIPES[describe(student)["family"]], **given, rounded=options.rounded)
+    if config.rounded:
+        round_convolutions(student)
     compiled = torch.compile(student) if options.compile else student
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
