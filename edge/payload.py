@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge.alarm import Alarm
+from edge.condition import Condition
 from edge.records import Event, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
@@ -75,7 +75,7 @@ def event(record: Event) -> Payload:
     }
 
 
-def alarm(state: Alarm, camera: str, utc: float, *, camera_lost: bool = False) -> Payload:
+def alarm(state: Condition, camera: str, utc: float, *, camera_lost: bool = False) -> Payload:
     """Where a camera's leak stands. A lost camera makes the quality bad and leaves the state as it was."""
     leak = state.leak if state.phase.alarming else None
     standing = quality(state.quality)

@@ -11,9 +11,9 @@ import threading
 import time
 from dataclasses import replace
 
-from edge import __version__, alarm, camera, payload, selftest
-from edge.alarm import Alarm
+from edge import __version__, camera, condition, payload, selftest
 from edge.capture import without_credentials
+from edge.condition import Condition
 from edge.config import Config
 from edge.errors import SourceError
 from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb
@@ -50,7 +50,7 @@ class Service:
         self._publisher = Publisher(config.mqtt, config.device, will=will, outbox=config.outbox)
         self._heartbeat = Heartbeat()
         self._started = time.monotonic()
-        self._alarm, self._resuming = Alarm(), False
+        self._alarm, self._resuming = Condition(), False
         self._health = CameraHealth()
         self._next_summary = self._next_health = 0.0  # time.monotonic() when due
 
@@ -78,7 +78,7 @@ class Service:
         """Leaks that were open when we last ran: go on with this camera's, end those of cameras we watch no longer."""
         for name, text in self._publisher.saved.items():
             try:
-                state = alarm.restored(text)
+                state = condition.restored(text)
             except ValueError as error:
                 log.warning("the saved alarm of camera %s cannot be read: %s", name, " ".join(str(error).split()))
                 continue
@@ -86,8 +86,8 @@ class Service:
                 log.info("camera %s: the leak that was open when we stopped goes on", name)
                 self._alarm, self._resuming = state, True
             else:
-                self._publish_event(alarm.abandoned(state, time.time(), camera=name), Alarm())
-                self._publisher.publish("alarm", payload.alarm(Alarm(), name, time.time()), name)
+                self._publish_event(condition.abandoned(state, time.time(), camera=name), Condition())
+                self._publisher.publish("alarm", payload.alarm(Condition(), name, time.time()), name)
 
     def _watch(self) -> None:
         """Frames for as long as there are any, over every fault of a live camera."""
@@ -117,8 +117,8 @@ class Service:
         found = not self._health.connected
         self._health.connected = True
         if self._resuming:
-            self._alarm, self._resuming = alarm.resumed(self._alarm, step.summary), False
-        self._alarm, events = alarm.step(self._alarm, step.summary, self._settings, camera=self._camera.name)
+            self._alarm, self._resuming = condition.resumed(self._alarm, step.summary), False
+        self._alarm, events = condition.step(self._alarm, step.summary, self._settings, camera=self._camera.name)
         for event in events:
             self._publish_event(event, self._alarm)
         if found or (self._alarm.phase, self._alarm.quality) != before:
@@ -139,7 +139,7 @@ class Service:
                 "camera %s lost: %s; next try in %.0f s", self._camera.name, without_credentials(str(error)), wait
             )
         self._health.connected = False
-        self._alarm = alarm.interrupted(self._alarm)
+        self._alarm = condition.interrupted(self._alarm)
         self._publish_alarm()
 
     def _pause(self, seconds: float) -> None:
@@ -156,12 +156,12 @@ class Service:
             self._next_health = now + self._config.health.every_s
             self._publish_health()
 
-    def _publish_event(self, event: Event, then: Alarm) -> None:
+    def _publish_event(self, event: Event, then: Condition) -> None:
         """An event, and the state that it leaves behind."""
         made_by = replace(self._made_by, clock_synchronised=clock_synchronised())
         said = payload.event(replace(event, provenance=made_by))
         kind = "update" if event.type == "update" else "event"
-        self._publisher.publish(kind, said, event.camera, save={event.camera: alarm.saved(then)})
+        self._publisher.publish(kind, said, event.camera, save={event.camera: condition.saved(then)})
         if event.type != "update":
             at = "" if event.origin is None else f" at {event.origin[0]:.0f},{event.origin[1]:.0f}"
             log.info("leak %s %s%s, %d px, event %s", event.type, event.camera, at, event.peak_area_px, event.event_id)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import payload
-from edge.alarm import Alarm, AlarmSettings, interrupted, step
+from edge.condition import AlarmSettings, Condition, interrupted, step
 from edge.mqtt import TOPICS
 from edge.records import Provenance, Quality
 from tests.conftest import check
@@ -22,8 +22,8 @@ from tests.edge.summaries import UTC, summary
 MADE_BY = Provenance("student.int8", "0" * 64, "f" * 64, "0.1.0", None)
 
 
-def leak_of(frames: int = 105) -> tuple[Alarm, list[payload.Payload]]:
-    state, events = Alarm(), []
+def leak_of(frames: int = 105) -> tuple[Condition, list[payload.Payload]]:
+    state, events = Condition(), []
     for index in range(frames):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += [payload.event(replace(event, provenance=MADE_BY)) for event in new]

@@ -1,4 +1,4 @@
-"""From plumes to leaks: a pure state machine, one per camera. No clock, no I/O; time is the frames' capture time.
+"""From plumes to leaks: a pure state machine, one per zone. No clock, no I/O; time is the frames' capture time.
 
     NORMAL ──plume──▶ PENDING ──lasts, in one place──▶ ACTIVE ──plume gone──▶ RETURNING ──stays gone──▶ NORMAL
                          └──── not for long ──▶ NORMAL      ◀──plume back──┘
@@ -6,9 +6,8 @@
 PENDING is the on-delay, RETURNING the off-delay. Between ACTIVE and the end one event is open. A frame whose quality is
 not believable stops the delays: it neither raises a leak, nor clears one, nor makes an event.
 
-This is the *process condition* of ISA-18.2. The operator's half of its life cycle (acknowledge, shelve, suppress,
-out of service) is driven by the events made here and belongs beside `Phase`, as a second value that this one does not
-know.
+This is the *process condition* of ISA-18.2. What the operator makes of it (acknowledge, shelve, suppress, out of
+service) is `edge.alarm`, driven by this one and not known here.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pydantic import TypeAdapter
 from edge.config import AlarmSettings
 from edge.records import Event, Quality, Summary
 
-__all__ = ["Alarm", "AlarmSettings", "Phase", "abandoned", "interrupted", "restored", "resumed", "saved", "step"]
+__all__ = ["AlarmSettings", "Condition", "Phase", "abandoned", "interrupted", "restored", "resumed", "saved", "step"]
 
 Box = tuple[int, int, int, int]
 _NAMESPACE = uuid.UUID(
@@ -31,7 +30,7 @@ _NAMESPACE = uuid.UUID(
 
 
 class Phase(enum.Enum):
-    """Where a camera's leak stands."""
+    """Where a leak stands."""
 
     NORMAL = "normal"
     PENDING = "pending"
@@ -69,7 +68,7 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class Condition:
     """All that is remembered between two frames."""
 
     phase: Phase = Phase.NORMAL
@@ -80,10 +79,12 @@ class Alarm:
     window: tuple[Sighting, ...] = ()  # the believable frames of the last on-delay
 
 
-_JSON = TypeAdapter(Alarm)
+_JSON = TypeAdapter(Condition)
 
 
-def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str) -> tuple[Alarm, tuple[Event, ...]]:
+def step(
+    state: Condition, summary: Summary, settings: AlarmSettings, *, camera: str
+) -> tuple[Condition, tuple[Event, ...]]:
     """Take one frame's summary; give the next state and at most one event."""
     elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
     state = replace(state, captured=summary.captured, quality=summary.quality)
@@ -96,19 +97,19 @@ def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str
     return _while_closed(state, summary, box, settings, camera)
 
 
-def interrupted(state: Alarm) -> Alarm:
+def interrupted(state: Condition) -> Condition:
     """The camera was lost: whatever time passes until its next frame counts for no delay."""
     return replace(state, captured=None)
 
 
-def saved(state: Alarm) -> str | None:
+def saved(state: Condition) -> str | None:
     """What a restart must know, as JSON: an open leak with its delays. None: nothing is open."""
     if not state.phase.alarming:
         return None
     return _JSON.dump_json(replace(interrupted(state), quality=Quality.GOOD, window=())).decode()
 
 
-def restored(text: str) -> Alarm:
+def restored(text: str) -> Condition:
     """The state that `saved` wrote. Raises ValueError."""
     state = _JSON.validate_json(text)
     if state.leak is None:
@@ -116,14 +117,14 @@ def restored(text: str) -> Alarm:
     return state
 
 
-def resumed(state: Alarm, summary: Summary) -> Alarm:
+def resumed(state: Condition, summary: Summary) -> Condition:
     """A restored state before its first frame, whose capture clock is another one: the leak's age comes from UTC."""
     assert state.leak is not None
     age = max(0.0, summary.utc - state.leak.started_utc)
     return replace(state, leak=replace(state.leak, started_captured=summary.captured - age))
 
 
-def abandoned(state: Alarm, utc: float, *, camera: str) -> Event:
+def abandoned(state: Condition, utc: float, *, camera: str) -> Event:
     """The end of an open leak that nobody will see any more, since its camera is watched no longer."""
     leak = state.leak
     assert leak is not None
@@ -152,8 +153,8 @@ def abandoned(state: Alarm, utc: float, *, camera: str) -> Event:
 
 
 def _while_closed(
-    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
-) -> tuple[Alarm, tuple[Event, ...]]:
+    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+) -> tuple[Condition, tuple[Event, ...]]:
     """NORMAL and PENDING: does a plume that is sure enough last, in one place?"""
     if summary.confidence < settings.min_confidence:
         box = None
@@ -175,8 +176,8 @@ def _while_closed(
 
 
 def _while_open(
-    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
-) -> tuple[Alarm, tuple[Event, ...]]:
+    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+) -> tuple[Condition, tuple[Event, ...]]:
     """ACTIVE and RETURNING: is the plume still there, and is an update or the end due?"""
     leak = state.leak
     assert leak is not None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.alarm import Alarm, AlarmSettings, Phase, abandoned, interrupted, restored, resumed, saved, step
+from edge.condition import AlarmSettings, Condition, Phase, abandoned, interrupted, restored, resumed, saved, step
 from edge.records import Event, Quality, Summary
 from tests.edge.summaries import summary
 
@@ -18,8 +18,10 @@ SETTINGS = AlarmSettings(on_delay_s=1.5, persistence=0.7, min_confidence=0.7)
 HERE, THERE, SPECK = (100, 100, 40, 30), (250, 20, 40, 30), (100, 100, 6, 6)
 
 
-def play(frames: Iterable[Summary], state: Alarm | None = None, camera: str = "north") -> tuple[Alarm, list[Event]]:
-    state, events = state or Alarm(), []
+def play(
+    frames: Iterable[Summary], state: Condition | None = None, camera: str = "north"
+) -> tuple[Condition, list[Event]]:
+    state, events = state or Condition(), []
     for frame in frames:
         state, new = step(state, frame, SETTINGS, camera=camera)
         events += new
@@ -31,7 +33,7 @@ def lasting(seconds: float, start: float = 0.0, fps: float = 30.0, **fields: obj
     return [summary(first + n, fps=fps, **fields) for n in range(round(seconds * fps))]
 
 
-def reach(phase: Phase) -> Alarm:
+def reach(phase: Phase) -> Condition:
     """A state in `phase`, on the way that footage takes."""
     footage = {
         Phase.NORMAL: lasting(3, box=None),
@@ -174,7 +176,7 @@ STRETCHES = st.lists(st.tuples(BOXES, QUALITIES, st.integers(1, 60), st.sampled_
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(STRETCHES)
 def test_whatever_comes_events_are_in_order_and_one_at_most_is_open(stretches):
-    state, at, index, open_id, sequence = Alarm(), 0.0, 0, None, -1
+    state, at, index, open_id, sequence = Condition(), 0.0, 0, None, -1
     seen: set[str] = set()
     for box, quality, count, period in stretches:
         for _ in range(count):
