@@ -21,9 +21,21 @@ from pydantic import TypeAdapter
 from edge.config import AlarmSettings
 from edge.records import Event, Quality, Summary
 
-__all__ = ["AlarmSettings", "Condition", "Phase", "abandoned", "interrupted", "restored", "resumed", "saved", "step"]
+__all__ = [
+    "AlarmSettings",
+    "Condition",
+    "Phase",
+    "abandoned",
+    "interrupted",
+    "kept",
+    "restored",
+    "resumed",
+    "saved",
+    "step",
+]
 
 Box = tuple[int, int, int, int]
+Where = tuple[str, str]  # camera, zone
 _NAMESPACE = uuid.UUID(
     "5f0bcd6e-3b39-5d6a-9d4c-8f3f5b8f2f10"
 )  # event ids are reproducible: the same footage, the same ids
@@ -83,18 +95,18 @@ _JSON = TypeAdapter(Condition)
 
 
 def step(
-    state: Condition, summary: Summary, settings: AlarmSettings, *, camera: str
+    state: Condition, summary: Summary, settings: AlarmSettings, *, camera: str, zone: str = ""
 ) -> tuple[Condition, tuple[Event, ...]]:
-    """Take one frame's summary; give the next state and at most one event."""
+    """Take one frame's summary; give the next state and at most one event. `zone` is "" for the whole view."""
+    where = camera, zone
     elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
     state = replace(state, captured=summary.captured, quality=summary.quality)
     if not summary.quality.believable:
         return state, ()
     state = replace(state, clock=state.clock + elapsed)
-    box = _place(summary) if summary.area_share >= settings.min_area_share else None
     if state.phase.alarming:
-        return _while_open(state, summary, box, settings, camera)
-    return _while_closed(state, summary, box, settings, camera)
+        return _while_open(state, summary, _counted(summary, settings, kept=True), settings, where)
+    return _while_closed(state, summary, _counted(summary, settings), settings, where)
 
 
 def interrupted(state: Condition) -> Condition:
@@ -102,11 +114,16 @@ def interrupted(state: Condition) -> Condition:
     return replace(state, captured=None)
 
 
-def saved(state: Condition) -> str | None:
-    """What a restart must know, as JSON: an open leak with its delays. None: nothing is open."""
+def kept(state: Condition) -> Condition:
+    """What a restart must know: an open leak with its delays, and nothing where none is open."""
     if not state.phase.alarming:
-        return None
-    return _JSON.dump_json(replace(interrupted(state), quality=Quality.GOOD, window=())).decode()
+        return Condition()
+    return replace(interrupted(state), quality=Quality.GOOD, window=())
+
+
+def saved(state: Condition) -> str | None:
+    """That as JSON; None: nothing is open."""
+    return _JSON.dump_json(kept(state)).decode() if state.phase.alarming else None
 
 
 def restored(text: str) -> Condition:
@@ -124,7 +141,7 @@ def resumed(state: Condition, summary: Summary) -> Condition:
     return replace(state, leak=replace(state.leak, started_captured=summary.captured - age))
 
 
-def abandoned(state: Condition, utc: float, *, camera: str) -> Event:
+def abandoned(state: Condition, utc: float, *, camera: str, zone: str = "") -> Event:
     """The end of an open leak that nobody will see any more, since its camera is watched no longer."""
     leak = state.leak
     assert leak is not None
@@ -149,15 +166,14 @@ def abandoned(state: Condition, utc: float, *, camera: str) -> Event:
         cnr=float("nan"),
         confidence=0.0,
         quality=Quality.GAP,
+        zone=zone,
     )
 
 
 def _while_closed(
-    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, where: Where
 ) -> tuple[Condition, tuple[Event, ...]]:
     """NORMAL and PENDING: does a plume that is sure enough last, in one place?"""
-    if summary.confidence < settings.min_confidence:
-        box = None
     oldest = state.clock - settings.on_delay_s
     window = (*(seen for seen in state.window if seen.at > oldest), Sighting(state.clock, box))
     state = replace(state, window=window)
@@ -170,13 +186,13 @@ def _while_closed(
     here = sum(seen.box is not None and _overlap(seen.box, box) >= settings.min_overlap for seen in window)
     if state.clock - leak.since < settings.on_delay_s or here < settings.persistence * len(window):
         return replace(state, phase=Phase.PENDING, leak=leak), ()
-    name = f"{camera}/{leak.started_utc:.6f}/{leak.started_index}"
+    name = f"{'/'.join(filter(None, where))}/{leak.started_utc:.6f}/{leak.started_index}"
     leak = replace(leak, event_id=str(uuid.uuid5(_NAMESPACE, name)), last_event=state.clock)
-    return replace(state, phase=Phase.ACTIVE, leak=leak, window=()), (_event("start", leak, summary, camera),)
+    return replace(state, phase=Phase.ACTIVE, leak=leak, window=()), (_event("start", leak, summary, where),)
 
 
 def _while_open(
-    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
+    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, where: Where
 ) -> tuple[Condition, tuple[Event, ...]]:
     """ACTIVE and RETURNING: is the plume still there, and is an update or the end due?"""
     leak = state.leak
@@ -190,7 +206,7 @@ def _while_open(
     if not over and state.clock - leak.last_event < settings.update_every_s:
         return replace(state, phase=phase, leak=leak), ()
     leak = replace(leak, sequence=leak.sequence + 1, last_event=state.clock)
-    event = _event("end" if over else "update", leak, summary, camera)
+    event = _event("end" if over else "update", leak, summary, where)
     if over:
         return replace(state, phase=Phase.NORMAL, leak=None), (event,)
     return replace(state, phase=phase, leak=leak), (event,)
@@ -202,6 +218,15 @@ def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:
         start = (clock, summary.utc, summary.captured, summary.index)
         return Leak(*start, last_seen=clock, box=box, peak_area_px=summary.area_px)
     return replace(leak, last_seen=clock, box=box, peak_area_px=max(leak.peak_area_px, summary.area_px))
+
+
+def _counted(summary: Summary, settings: AlarmSettings, *, kept: bool = False) -> Box | None:
+    """Where the plume is, if it is large and certain enough; to keep an open leak it need be less so."""
+    area, confidence = settings.min_area_share, settings.min_confidence
+    if kept:
+        area *= 1.0 - settings.area_deadband
+        confidence *= 1.0 - settings.confidence_deadband
+    return None if summary.area_share < area or summary.confidence < confidence else _place(summary)
 
 
 def _place(summary: Summary) -> Box | None:
@@ -220,12 +245,12 @@ def _overlap(a: Box, b: Box) -> float:
     return width * height / smaller if width > 0 and height > 0 else 0.0
 
 
-def _event(kind: str, leak: Leak, summary: Summary, camera: str) -> Event:
+def _event(kind: str, leak: Leak, summary: Summary, where: Where) -> Event:
     return Event(
         type=kind,
         event_id=leak.event_id,
         sequence=leak.sequence,
-        camera=camera,
+        camera=where[0],
         started_utc=leak.started_utc,
         utc=summary.utc,
         captured=summary.captured,
@@ -242,4 +267,5 @@ def _event(kind: str, leak: Leak, summary: Summary, camera: str) -> Event:
         cnr=summary.cnr,
         confidence=summary.confidence,
         quality=summary.quality,
+        zone=where[1],
     )

@@ -12,6 +12,8 @@ import time
 from dataclasses import replace
 
 from edge import __version__, camera, condition, payload, selftest
+from edge.alarm import Alarm
+from edge.annunciator import Place
 from edge.capture import without_credentials
 from edge.condition import Condition
 from edge.config import Config
@@ -87,7 +89,7 @@ class Service:
                 self._alarm, self._resuming = state, True
             else:
                 self._publish_event(condition.abandoned(state, time.time(), camera=name), Condition())
-                self._publisher.publish("alarm", payload.alarm(Condition(), name, time.time()), name)
+                self._publisher.publish("alarm", payload.alarm([Place(Alarm(name))], name, time.time()), name)
 
     def _watch(self) -> None:
         """Frames for as long as there are any, over every fault of a live camera."""
@@ -168,7 +170,9 @@ class Service:
 
     def _publish_alarm(self) -> None:
         lost = not self._health.connected
-        standing = payload.alarm(self._alarm, self._camera.name, time.time(), camera_lost=lost)
+        standing = payload.alarm(
+            [Place(Alarm(self._camera.name), self._alarm)], self._camera.name, time.time(), camera_lost=lost
+        )
         self._publisher.publish("alarm", standing, self._camera.name)
 
     def _publish_health(self) -> None:

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import payload
+from edge.alarm import Alarm
+from edge.annunciator import Place
 from edge.condition import AlarmSettings, Condition, interrupted, step
 from edge.mqtt import TOPICS
 from edge.records import Provenance, Quality
@@ -72,7 +74,10 @@ def test_quality_is_one_word_with_its_reasons(flags, word):
 
 def test_a_lost_camera_is_bad_quality_and_not_the_end_of_a_leak():
     state, events = leak_of()
-    said = check("alarm", payload.encode(payload.alarm(interrupted(state), "north", UTC, camera_lost=True)))
+    said = check(
+        "alarm",
+        payload.encode(payload.alarm([Place(Alarm("north"), interrupted(state))], "north", UTC, camera_lost=True)),
+    )
     assert said["active"]
     assert said["event_id"] == events[0]["event_id"]
     assert said["quality"] == "bad"
