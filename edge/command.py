@@ -17,7 +17,9 @@ from edge.rules import Name
 MAX_BYTES = 4096  # of one command; the longest sensible one has about 700
 MAX_SHELVE_S = 86_400.0  # whatever the configuration allows
 ID = r"^[A-Za-z0-9._:-]{1,64}$"
-LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"  # it goes into logs: one line, nothing that a terminal obeys
+_SILENT = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"  # what breaks a line of a log, or turns one around
+LINE = rf"^[^{_SILENT}]*$"
+NAME = rf"^[^{_SILENT} ][^{_SILENT}]*$"
 
 Verb = Literal[
     "ack", "shelve", "unshelve", "suppress", "unsuppress", "out_of_service", "in_service", "reset", "snapshot"
@@ -31,7 +33,7 @@ class Command(BaseModel):
 
     command: Verb
     id: Annotated[str, Field(pattern=ID)]  # chosen by the client, once: the same id again gets the same answer
-    operator: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE)]
+    operator: Annotated[str, Field(max_length=64, pattern=NAME)]
     zone: Name | None = None
     event_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")] | None = None  # ack: of this leak and of no later one
     duration_s: Annotated[float, Field(gt=0, le=MAX_SHELVE_S, allow_inf_nan=False)] | None = None  # shelve: for so long
@@ -88,7 +90,7 @@ def _explained(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"{field}: unknown field"
     if error["type"] == "string_pattern_mismatch":
-        return f"{field}: has characters that are not allowed here, or none"
+        return f"{field}: characters or length not allowed"
     said = error["msg"].removeprefix("Value error, ")
     return f"{field}: {said[0].lower()}{said[1:]}" if field else said
 
