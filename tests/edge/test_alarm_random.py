@@ -182,6 +182,11 @@ def hastily(one: alarm.Alarm, *_: object) -> tuple[alarm.Alarm, tuple[Transition
     return alarm._moved(replace(one, priority=Priority.LOW), one.state, Cause.PRIORITY)
 
 
+def leniently(one: alarm.Alarm, asked: command.Command, rule: AlarmSettings) -> str | None:
+    return REFUSAL(one, asked, rule.model_copy(update={"shelve_limit_s": 1e9}))
+
+
+REFUSAL = alarm._refusal
 PLANTED = {  # name -> what to break, with what, and what the search says then
     "an acknowledged leak is normal": (alarm, "ACKNOWLEDGED", dict.fromkeys(State, State.NORMAL), "never normal while"),
     "a leak that is over stays": (alarm, "_over", lambda one, rule: (one, ()), "knows the process"),
@@ -192,7 +197,7 @@ PLANTED = {  # name -> what to break, with what, and what the search says then
     "repetitions are forgotten": (annunciator, "REMEMBERED", 1, "the same answer again"),
     "replies are not saved": (Annunciator, "_saved_replies", lambda box: {}, "the same answer again"),
     "alarms are not saved": (Annunciator, "_saved", lambda box: {}, "was saved with what it said"),
-    "every shelving is granted": (alarm, "_refusal", lambda *_: None, "beyond the limit"),
+    "every shelving is granted": (alarm, "_refusal", leniently, "beyond the limit"),
     "a clock set back stops time": (alarm, "JITTER_S", 1e9, "by itself"),
 }
 
