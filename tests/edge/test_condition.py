@@ -19,11 +19,14 @@ HERE, THERE, SPECK = (100, 100, 40, 30), (250, 20, 40, 30), (100, 100, 6, 6)
 
 
 def play(
-    frames: Iterable[Summary], state: Condition | None = None, camera: str = "north"
+    frames: Iterable[Summary],
+    state: Condition | None = None,
+    camera: str = "north",
+    settings: AlarmSettings = SETTINGS,
 ) -> tuple[Condition, list[Event]]:
     state, events = state or Condition(), []
     for frame in frames:
-        state, new = step(state, frame, SETTINGS, camera=camera)
+        state, new = step(state, frame, settings, camera=camera)
         events += new
     return state, events
 
@@ -215,6 +218,22 @@ def test_a_doubtful_plume_raises_nothing_but_keeps_a_leak_open() -> None:
     _, events = play(lasting(2) + lasting(6, 2, confidence=0.6))
     assert [event.type for event in events][:2] == ["start", "update"]
     assert "end" not in [event.type for event in events]
+
+
+def test_an_open_leak_is_kept_by_a_smaller_plume_within_the_deadband_only():
+    small = (100, 100, 6, 6)
+    for deadband, said in ((0.0, ["start", "end"]), (0.5, ["start"])):
+        rules = SETTINGS.model_copy(update={"area_deadband": deadband, "update_every_s": 100})
+        events = play(lasting(2) + lasting(8, 2, box=small), settings=rules)[1]
+        assert [event.type for event in events] == said
+        assert play(lasting(8, box=small), settings=rules)[1] == [], "none is raised by it"
+
+
+def test_an_open_leak_is_kept_by_a_doubtful_plume_within_the_deadband_only():
+    for deadband, said in ((0.0, ["start", "end"]), (0.1, ["start", "end"]), (0.2, ["start"])):
+        rules = SETTINGS.model_copy(update={"confidence_deadband": deadband, "update_every_s": 100})
+        events = play(lasting(2) + lasting(8, 2, confidence=0.6), settings=rules)[1]
+        assert [event.type for event in events] == said
 
 
 @pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.RETURNING])

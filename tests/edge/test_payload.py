@@ -46,6 +46,34 @@ def test_events_of_a_leak_fit_their_schema():
     assert said[0]["box"] == [100, 100, 40, 30]
 
 
+def test_the_retained_state_fits_its_schema_with_and_without_zones():
+    for zones in ((), ("tank", "mast")):
+        standing = [Place(Alarm("north", zone)) for zone in zones] or [Place(Alarm("north"))]
+        said = check("alarm", payload.encode(payload.alarm(standing, "north", UTC)))
+        assert [one["zone"] for one in said["zones"]] == list(zones)
+        assert (said["state"], said["active"], said["alarm_state"], said["priority"]) == (
+            "normal",
+            False,
+            "normal",
+            None,
+        )
+
+
+def test_the_schema_of_the_retained_state_refuses_what_is_not_its_own():
+    good = payload.alarm([Place(Alarm("north", "tank"))], "north", UTC)
+    for damage in (
+        {"alarm_state": "latched"},
+        {"alarm_state": "shelved"},
+        {"alarm_state": "unacknowledged"},
+        {"active": True},
+        {"surplus": 1},
+        {"zones": [{**good["zones"][0], "surplus": 1}]},
+        {"zones": [{**good["zones"][0], "zone": None}]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            check("alarm", payload.encode({**good, **damage}))
+
+
 FIGURES = st.one_of(st.floats(), st.just(math.nan), st.just(math.inf), st.floats(0, 1).map(np.float32))
 
 
