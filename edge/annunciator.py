@@ -192,7 +192,9 @@ class Annunciator:
 
     def _saved(self) -> dict[str, str | None]:
         kept = {zone: replace(place, condition=condition.kept(place.condition)) for zone, place in self._places.items()}
-        return {self._camera: _PLACES.dump_json(kept).decode() if kept else None}
+        if not kept:
+            return {self._camera: None, self._replies_key: None}
+        return {self._camera: _PLACES.dump_json(kept).decode()}
 
     @property
     def _replies_key(self) -> str:

@@ -78,7 +78,7 @@ class Publisher:
         outbox: OutboxSettings = OutboxSettings(),  # noqa: B008  it is frozen
         on_command: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        """`on_command` gets camera and message of each command, in paho's thread: it must only put them aside."""
+        """`on_command` gets camera and message of each command, in paho's thread: just put them aside, never raise."""
         self._settings, self._device = settings, device
         self._lock = threading.Lock()  # over the next two
         self._online = False  # whether the broker has accepted us and was sent what is retained

@@ -222,6 +222,7 @@ def test_a_zone_that_is_watched_no_longer_leaves_nothing_open():
 def test_a_camera_that_is_watched_no_longer_leaves_nothing_open_and_nothing_behind():
     box = Box()
     box.see(HERE, seconds=1)
+    box.ask("ack", "1")
     gone = Annunciator("north", {})
     outcome = box.take(gone.restore(box.disk, box.utc))
     assert [event.type for event in outcome.events] == ["end"]
