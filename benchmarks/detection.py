@@ -41,8 +41,8 @@ from calibration.release import (
     scene_size,
 )
 from calibration.scene import MOVING, procedural
-from edge import alarm, rate
-from edge.alarm import Alarm, AlarmSettings
+from edge import condition, rate
+from edge.condition import AlarmSettings, Condition
 from edge.errors import FgstpError
 from edge.pipeline import Step, process
 from edge.records import Array, Frame
@@ -184,10 +184,10 @@ def judge(case: Case, played: Iterator[tuple[Array, Array]], segmenter: Segmente
     """Play a clip through pipeline and alarm."""
     shown, truth = itertools.tee(played)
     frames = (Frame(image, i, i / FPS, i / FPS) for i, (image, _) in enumerate(shown))
-    state, settings = Alarm(), AlarmSettings()
+    state, settings = Condition(), AlarmSettings()
     delay, false = None, 0
     for step, (_, opacity) in zip(process(frames, segmenter, Summariser()), truth, strict=False):
-        state, events = alarm.step(state, step.summary, settings, camera="trial")
+        state, events = condition.step(state, step.summary, settings, camera="trial")
         if any(event.type == "start" for event in events):
             waited = step.summary.captured - gas.onset / FPS if gas else -1.0
             if waited < 0 or not _on_gas(step, opacity):

@@ -23,8 +23,8 @@ from calibration.boundary import BoundaryScore
 from calibration.clips import Box, Clip, GasFree
 from calibration.metrics import VISIBLE_PX, BoxScore, MaskScore, StretchedScore, share
 from calibration.saliency import SaliencyScore
-from edge import alarm, contract
-from edge.alarm import Alarm, AlarmSettings
+from edge import condition, contract
+from edge.condition import AlarmSettings, Condition
 from edge.errors import SourceError
 from edge.pipeline import process
 from edge.records import Array, Segmentation
@@ -123,11 +123,11 @@ def evaluate(clip: Clip, method: Method, limit: int | None = None) -> Result:
     segmenter = _opened(method)
     segmenter.reset()
     result = Result(method, clip.name)
-    state, settings = Alarm(), AlarmSettings()
+    state, settings = Condition(), AlarmSettings()
     gas_free = isinstance(clip.truth, GasFree)
     for step in process(islice(clip.frames(), limit), segmenter, Summariser()):
         index = step.summary.index
-        state, events = alarm.step(state, step.summary, settings, camera=clip.name)
+        state, events = condition.step(state, step.summary, settings, camera=clip.name)
         gas = result.add(step.segmentation, _truth(clip, index, step.segmentation.mask), gas_free)
         result.events.add(step.summary, state, events, gas=gas if clip.onset is None else index >= clip.onset)
     return result

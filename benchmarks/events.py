@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from calibration.metrics import share
-from edge.alarm import Alarm
+from edge.condition import Condition
 from edge.records import Event, Summary
 
 SETTLED_S = 20.0  # after the onset: from here on the alarm has had time to come
@@ -39,7 +39,7 @@ class EventScore:
     settled: int = 0  # frames from SETTLED_S after the onset on
     settled_alarmed: int = 0
 
-    def add(self, summary: Summary, state: Alarm, events: Iterable[Event], *, gas: bool) -> None:
+    def add(self, summary: Summary, state: Condition, events: Iterable[Event], *, gas: bool) -> None:
         """One frame: what the alarm became, what it said, and whether this frame is known to show gas."""
         if not self.frames:
             self.first_s = summary.captured

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge import alarm, overlay, selftest
-from edge.alarm import Alarm, AlarmSettings
+from edge import condition, overlay, selftest
+from edge.condition import AlarmSettings, Condition
 from edge.pipeline import process
 from edge.records import Array, Frame
 from edge.segmenter import open_segmenter
@@ -23,9 +23,9 @@ def picture(index: int) -> Array:
     """Frame `index` as the camera gives it, and beside it what is found in it."""
     clip = selftest.golden()
     frames = (Frame(image, i, i / clip.fps, i / clip.fps) for i, image in enumerate(clip.frames[: index + 1]))
-    state = Alarm()
+    state = Condition()
     for step in process(frames, open_segmenter(), Summariser()):
-        state, _ = alarm.step(state, step.summary, AlarmSettings(), camera="golden")
+        state, _ = condition.step(state, step.summary, AlarmSettings(), camera="golden")
     event_id = state.leak.event_id if state.leak else ""
     found = overlay.draw(clip.frames[index], step.segmentation.mask, step.summary, state.phase, event_id)
     plain = cv2.resize(clip.frames[index], found.shape[1::-1], interpolation=cv2.INTER_LINEAR)

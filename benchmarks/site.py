@@ -28,9 +28,9 @@ from calibration.metrics import share
 from calibration.noise import NoiseBank
 from calibration.release import OUTLINE, film, grey, plain_camera, release
 from calibration.scene import MOVING
-from edge import alarm, camera, quality, rate, site
-from edge.alarm import Alarm, AlarmSettings
+from edge import camera, condition, quality, rate, site
 from edge.camera import CameraCalibration
+from edge.condition import AlarmSettings, Condition
 from edge.errors import FgstpError
 from edge.pipeline import process
 from edge.records import Array, Frame
@@ -210,9 +210,9 @@ def tally(
 def play(frames: Iterable[Frame], segmenter: Segmenter, settings: AlarmSettings) -> tuple[list[Array], int, float]:
     """Masks, events that started, and seconds of believable footage."""
     segmenter.reset()
-    state, masks, events = Alarm(), [], 0
+    state, masks, events = Condition(), [], 0
     for step in process(frames, segmenter, Summariser()):
-        state, said = alarm.step(state, step.summary, settings, camera="site")
+        state, said = condition.step(state, step.summary, settings, camera="site")
         events += sum(event.type == "start" for event in said)
         masks.append(step.segmentation.mask)
     return masks, events, state.clock

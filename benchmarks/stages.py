@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 import cv2
 
 from benchmarks import isa
-from edge import alarm, backend, capture, contract
-from edge.alarm import Alarm, AlarmSettings
+from edge import backend, capture, condition, contract
+from edge.condition import AlarmSettings, Condition
 from edge.pipeline import process
 from edge.records import Array, Frame, Segmentation, Summary
 from edge.segmenter import Segmenter
@@ -77,12 +77,12 @@ def measure(model: str, on: str, images: list[Array], fps: float, frames: int, b
     spec, path = contract.load(model)
     timed = TimedBackend(backend.open(path, on, 1, spec))
     summariser, handed = TimedSummariser(), Handed(images, fps)
-    state, settings = Alarm(), AlarmSettings()
+    state, settings = Condition(), AlarmSettings()
     taken: dict[str, list[float]] = {stage: [] for stage in STAGES[1:]}
     steps = process(handed, Segmenter(spec, timed), summariser)
     for number, step in enumerate(itertools.islice(steps, burn_in + frames)):
         done = clock()
-        state, _ = alarm.step(state, step.summary, settings, camera="bench")
+        state, _ = condition.step(state, step.summary, settings, camera="bench")
         alarmed = clock()
         if number < burn_in or timed.began < handed.at:  # a frame without a scene is not computed
             continue

@@ -46,7 +46,7 @@ class Leak:
 def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> Leak:
     """A random leak: thin threads to plumes that fill the view, still air to time-lapse."""
     height, width = size
-    wide = rng.random() < 0.4  # fills much of the view
+    wide = rng.random() < 0.5  # fills much of the view
     speed = float(np.exp(rng.uniform(np.log(0.2), np.log(10.0))))
     edge_source = rng.random() < 0.1
     return Leak(
@@ -63,7 +63,7 @@ def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> L
         meander=float(rng.uniform(0.0, 0.6)),
         pulsing=float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1.0)])),
         diffusion=float(rng.uniform(0.5, 1.5) if wide else rng.uniform(0.15, 0.7)),
-        fading=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0 if wide else 16.0)))),
+        fading=float(np.exp(rng.uniform(np.log(0.1), np.log(1.0 if wide else 16.0)))),
         texture=float(rng.uniform(0.1, 0.8)),
         depth=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0)))),
         cell=float(rng.uniform(3.0, 7.0) if wide else rng.uniform(1.4, 2.2)),

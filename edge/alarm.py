@@ -1,244 +1,234 @@
-"""From plumes to leaks: a pure state machine, one per camera. No clock, no I/O; time is the frames' capture time.
+"""The operator's half of an alarm: the states of ISA-18.2 / IEC 62682. Pure: no clock, no I/O; time is UTC, passed in.
 
-    NORMAL ──plume──▶ PENDING ──lasts, in one place──▶ ACTIVE ──plume gone──▶ RETURNING ──stays gone──▶ NORMAL
-                         └──── not for long ──▶ NORMAL      ◀──plume back──┘
+    NORMAL ──leak──▶ UNACKNOWLEDGED ──ack──▶ ACKNOWLEDGED ──over──▶ NORMAL, or with latching
+                        │     ▲ ◀──re-alarm──┘                      LATCHED_ACKNOWLEDGED ──reset──▶ NORMAL
+                       over  leak                                             ▲
+                        ▼     │                                              ack
+              RETURNED_UNACKNOWLEDGED ──ack──▶ NORMAL; with latching LATCHED_UNACKNOWLEDGED
 
-PENDING is the on-delay, RETURNING the off-delay. Between ACTIVE and the end one event is open. A frame whose quality is
-not believable stops the delays: it neither raises a leak, nor clears one, nor makes an event.
+From every state an operator may shelve (for a limited time), suppress or take out of service. While an alarm is hidden
+so, leaks come and go unannounced. Leaving such a state shows what is true then: UNACKNOWLEDGED where a leak stands,
+LATCHED_UNACKNOWLEDGED where latching holds one, else NORMAL.
 
-This is the *process condition* of ISA-18.2. The operator's half of its life cycle (acknowledge, shelve, suppress,
-out of service) is driven by the events made here and belongs beside `Phase`, as a second value that this one does not
-know.
+What counts as a leak is `edge.condition`'s business. A frame that is not believable changes nothing here; only time
+goes on. Time never runs backwards for an alarm: a clock that is set back lengthens no shelving.
 """
 
 from __future__ import annotations
 
-import enum
 import uuid
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from edge.config import AlarmSettings
-from edge.records import Event, Quality, Summary
+from edge.command import Command
+from edge.condition import Condition
+from edge.lifecycle import ACKNOWLEDGED, LEADS_TO, SENSIBLE, Cause, Reading, State, Transition
+from edge.priority import Priority, Trend, begun, followed, priority
+from edge.records import Summary
+from edge.rules import AlarmSettings
 
-__all__ = ["Alarm", "AlarmSettings", "Phase", "abandoned", "interrupted", "restored", "resumed", "saved", "step"]
-
-Box = tuple[int, int, int, int]
-_NAMESPACE = uuid.UUID(
-    "5f0bcd6e-3b39-5d6a-9d4c-8f3f5b8f2f10"
-)  # event ids are reproducible: the same footage, the same ids
-
-
-class Phase(enum.Enum):
-    """Where a camera's leak stands."""
-
-    NORMAL = "normal"
-    PENDING = "pending"
-    ACTIVE = "active"
-    RETURNING = "returning"
-
-    @property
-    def alarming(self) -> bool:
-        """Whether a leak stands: an event is open."""
-        return self in (Phase.ACTIVE, Phase.RETURNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one believable frame contributed to the on-delay."""
-
-    at: float  # on the alarm's clock
-    box: Box | None  # of the plume's largest part; None: no plume
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A plume that may become, or is, a leak."""
-
-    since: float  # on the alarm's clock, as `last_seen` and `last_event`
-    started_utc: float
-    started_captured: float
-    started_index: int
-    last_seen: float
-    box: Box  # where its largest part was seen last
-    peak_area_px: int
-    event_id: str = ""  # from here on: only once it is raised
-    sequence: int = 0
-    last_event: float = 0.0
+_NAMESPACE = uuid.UUID("0d3c2f5a-6f0e-5c39-9a51-3d0a7c1f4b62")
+JITTER_S = 5.0  # frames are told a little later than they were taken: less than this is no clock that was set back
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """All that is remembered between two frames."""
+    """All that is remembered of one alarm."""
 
-    phase: Phase = Phase.NORMAL
-    clock: float = 0.0  # seconds of believable footage so far
-    captured: float | None = None  # of the previous frame, believable or not
-    quality: Quality = Quality.GOOD
-    leak: Leak | None = None  # None exactly in NORMAL
-    window: tuple[Sighting, ...] = ()  # the believable frames of the last on-delay
+    camera: str
+    zone: str = ""
+    state: State = State.NORMAL
+    sequence: int = 0  # of the last transition
+    utc: float | None = None  # the latest that was heard
+    clock: float = 0.0  # s that have passed
+    standing: bool = False
+    event_id: str = ""  # of the leak that the alarm is about
+    area_share: float = 0.0
+    confidence: float = 0.0
+    priority: Priority = Priority.LOW
+    trend: Trend | None = None  # of the leak that stands
+    acknowledged_at: float | None = None  # on the clock; in ACKNOWLEDGED
+    shelved_until: float | None = None  # on the clock; in SHELVED
+    latched: bool = False  # a hidden alarm that comes back latched
 
 
+Said = tuple[Transition, ...]
 _JSON = TypeAdapter(Alarm)
 
 
-def step(state: Alarm, summary: Summary, settings: AlarmSettings, *, camera: str) -> tuple[Alarm, tuple[Event, ...]]:
-    """Take one frame's summary; give the next state and at most one event."""
-    elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
-    state = replace(state, captured=summary.captured, quality=summary.quality)
-    if not summary.quality.believable:
-        return state, ()
-    state = replace(state, clock=state.clock + elapsed)
-    box = _place(summary) if summary.area_share >= settings.min_area_share else None
-    if state.phase.alarming:
-        return _while_open(state, summary, box, settings, camera)
-    return _while_closed(state, summary, box, settings, camera)
+def reading(condition: Condition, summary: Summary) -> Reading:
+    """A frame's part for the alarm, once the process condition has seen it."""
+    leak = condition.leak if condition.phase.alarming else None
+    return Reading(
+        standing=leak is not None,
+        event_id=leak.event_id if leak else "",
+        area_share=summary.area_share,
+        confidence=summary.confidence,
+        believable=summary.quality.believable,
+    )
 
 
-def interrupted(state: Alarm) -> Alarm:
-    """The camera was lost: whatever time passes until its next frame counts for no delay."""
-    return replace(state, captured=None)
+def observed(alarm: Alarm, seen: Reading, utc: float, settings: AlarmSettings) -> tuple[Alarm, Said]:
+    """Take one frame."""
+    alarm, said = passed(alarm, utc, settings)
+    if not seen.believable:
+        return alarm, said
+    alarm = replace(alarm, area_share=seen.area_share, confidence=seen.confidence)
+    if seen.standing and not (alarm.standing and alarm.event_id == seen.event_id):
+        alarm, more = _begun(alarm, seen, settings)
+    elif seen.standing:
+        alarm, more = _gone_on(alarm, seen, settings)
+    elif alarm.standing:
+        alarm, more = _over(alarm, settings)
+    else:
+        more = ()
+    return alarm, said + more
 
 
-def saved(state: Alarm) -> str | None:
-    """What a restart must know, as JSON: an open leak with its delays. None: nothing is open."""
-    if not state.phase.alarming:
+def passed(alarm: Alarm, utc: float, settings: AlarmSettings) -> tuple[Alarm, Said]:
+    """Let time pass: shelving ends, and what was acknowledged long ago asks again."""
+    alarm = _advanced(alarm, utc)
+    if alarm.shelved_until is not None and alarm.clock >= alarm.shelved_until:
+        return _moved(alarm, _uncovered(alarm), Cause.SHELVING_OVER)
+    acknowledged_at, patience = alarm.acknowledged_at, settings.realarm_after_s
+    if acknowledged_at is not None and patience is not None and alarm.clock - acknowledged_at >= patience:
+        return _moved(alarm, State.UNACKNOWLEDGED, Cause.REALARM)
+    return alarm, ()
+
+
+def acted(alarm: Alarm, command: Command, utc: float, settings: AlarmSettings) -> tuple[Alarm, Said, str | None]:
+    """Do what an operator asks; the last value says why not, None: done."""
+    alarm, said = passed(alarm, utc, settings)
+    if (why := _refusal(alarm, command, settings)) is not None:
+        return alarm, said, why
+    cause = Cause(command.command)
+    if cause in LEADS_TO:
+        after = LEADS_TO[cause]
+    elif cause is Cause.ACK:
+        after = ACKNOWLEDGED[alarm.state]
+    else:
+        after = alarm.state if cause is Cause.SNAPSHOT else _uncovered(alarm)
+    if command.duration_s is not None:
+        alarm = replace(alarm, shelved_until=alarm.clock + command.duration_s)
+    alarm, more = _moved(alarm, after, cause, command)
+    return alarm, said + more, None
+
+
+def removed(alarm: Alarm, utc: float) -> tuple[Alarm, Said]:
+    """Nobody watches here any more."""
+    alarm = replace(_advanced(alarm, utc), standing=False, trend=None)
+    return (alarm, ()) if alarm.state is State.NORMAL else _moved(alarm, State.NORMAL, Cause.REMOVED)
+
+
+def shelved_until_utc(alarm: Alarm) -> float | None:
+    """When shelving ends by itself, by the present clock; None: it is not shelved."""
+    if alarm.shelved_until is None or alarm.utc is None:
         return None
-    return _JSON.dump_json(replace(interrupted(state), quality=Quality.GOOD, window=())).decode()
+    return alarm.utc + alarm.shelved_until - alarm.clock
+
+
+def saved(alarm: Alarm) -> str:
+    """All of it, as JSON."""
+    return _JSON.dump_json(alarm).decode()
 
 
 def restored(text: str) -> Alarm:
-    """The state that `saved` wrote. Raises ValueError."""
-    state = _JSON.validate_json(text)
-    if state.leak is None:
-        raise ValueError("no leak in it")
-    return state
+    """The alarm that `saved` wrote. Raises ValueError."""
+    return _JSON.validate_json(text)
 
 
-def resumed(state: Alarm, summary: Summary) -> Alarm:
-    """A restored state before its first frame, whose capture clock is another one: the leak's age comes from UTC."""
-    assert state.leak is not None
-    age = max(0.0, summary.utc - state.leak.started_utc)
-    return replace(state, leak=replace(state.leak, started_captured=summary.captured - age))
+def _refusal(alarm: Alarm, command: Command, settings: AlarmSettings) -> str | None:
+    cause = Cause(command.command)
+    if alarm.state not in SENSIBLE[cause]:
+        return f"cannot {cause.value.replace('_', ' ')}: the alarm is {alarm.state.value.replace('_', ' ')}"
+    if command.duration_s is not None and command.duration_s > settings.shelve_limit_s:
+        return f"duration_s: at most {settings.shelve_limit_s:g} here"
+    if command.event_id not in (None, alarm.event_id):
+        return "event_id: the alarm is about another leak by now"
+    return None
 
 
-def abandoned(state: Alarm, utc: float, *, camera: str) -> Event:
-    """The end of an open leak that nobody will see any more, since its camera is watched no longer."""
-    leak = state.leak
-    assert leak is not None
-    return Event(
-        type="end",
-        event_id=leak.event_id,
-        sequence=leak.sequence + 1,
-        camera=camera,
-        started_utc=leak.started_utc,
-        utc=utc,
-        captured=leak.started_captured,
-        frame_index=leak.started_index,
-        duration_s=max(0.0, utc - leak.started_utc),
-        area_px=0,
-        peak_area_px=leak.peak_area_px,
-        area_share=0.0,
-        box=None,
-        contour=(),
-        centroid=None,
-        origin=None,
-        drift=None,
-        cnr=float("nan"),
-        confidence=0.0,
-        quality=Quality.GAP,
-    )
+def _begun(alarm: Alarm, seen: Reading, settings: AlarmSettings) -> tuple[Alarm, Said]:
+    """A leak was raised."""
+    trend = begun(seen.area_share, alarm.clock)
+    # What nobody has taken note of yet is not made to look less urgent by a second, smaller leak.
+    least = alarm.priority if alarm.state.unacknowledged else Priority.LOW
+    urgent = max(least, priority(trend, settings.priority))
+    alarm = replace(alarm, standing=True, event_id=seen.event_id, trend=trend, priority=urgent)
+    return (alarm, ()) if alarm.state.hidden else _moved(alarm, State.UNACKNOWLEDGED, Cause.LEAK)
 
 
-def _while_closed(
-    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
-) -> tuple[Alarm, tuple[Event, ...]]:
-    """NORMAL and PENDING: does a plume that is sure enough last, in one place?"""
-    if summary.confidence < settings.min_confidence:
-        box = None
-    oldest = state.clock - settings.on_delay_s
-    window = (*(seen for seen in state.window if seen.at > oldest), Sighting(state.clock, box))
-    state = replace(state, window=window)
-    if not any(seen.box for seen in window):
-        return replace(state, phase=Phase.NORMAL, leak=None), ()
-    if box is None:
-        return state, ()
-    leak = _seen(state.leak, state.clock, summary, box)
-    # A bird or a vehicle leaves its earlier box behind: only sightings that overlap the present one count.
-    here = sum(seen.box is not None and _overlap(seen.box, box) >= settings.min_overlap for seen in window)
-    if state.clock - leak.since < settings.on_delay_s or here < settings.persistence * len(window):
-        return replace(state, phase=Phase.PENDING, leak=leak), ()
-    name = f"{camera}/{leak.started_utc:.6f}/{leak.started_index}"
-    leak = replace(leak, event_id=str(uuid.uuid5(_NAMESPACE, name)), last_event=state.clock)
-    return replace(state, phase=Phase.ACTIVE, leak=leak, window=()), (_event("start", leak, summary, camera),)
+def _gone_on(alarm: Alarm, seen: Reading, settings: AlarmSettings) -> tuple[Alarm, Said]:
+    """The leak still stands: is it more urgent by now?"""
+    assert alarm.trend is not None  # since the leak stands
+    trend = followed(alarm.trend, seen.area_share, alarm.clock)
+    urgent = max(alarm.priority, priority(trend, settings.priority))
+    rose = urgent > alarm.priority and not alarm.state.hidden
+    alarm = replace(alarm, trend=trend, priority=urgent)
+    return _moved(alarm, alarm.state, Cause.PRIORITY) if rose else (alarm, ())
 
 
-def _while_open(
-    state: Alarm, summary: Summary, box: Box | None, settings: AlarmSettings, camera: str
-) -> tuple[Alarm, tuple[Event, ...]]:
-    """ACTIVE and RETURNING: is the plume still there, and is an update or the end due?"""
-    leak = state.leak
-    assert leak is not None
-    if box is not None and _overlap(leak.box, box) > 0:
-        leak = _seen(leak, state.clock, summary, box)
-        phase = Phase.ACTIVE
+def _over(alarm: Alarm, settings: AlarmSettings) -> tuple[Alarm, Said]:
+    """The leak is over."""
+    alarm = replace(alarm, standing=False, trend=None)
+    if alarm.state.hidden:
+        return replace(alarm, latched=alarm.latched or settings.latching), ()
+    if alarm.state is State.ACKNOWLEDGED:
+        after = State.LATCHED_ACKNOWLEDGED if settings.latching else State.NORMAL
     else:
-        phase = Phase.RETURNING
-    over = phase is Phase.RETURNING and state.clock - leak.last_seen >= settings.off_delay_s
-    if not over and state.clock - leak.last_event < settings.update_every_s:
-        return replace(state, phase=phase, leak=leak), ()
-    leak = replace(leak, sequence=leak.sequence + 1, last_event=state.clock)
-    event = _event("end" if over else "update", leak, summary, camera)
-    if over:
-        return replace(state, phase=Phase.NORMAL, leak=None), (event,)
-    return replace(state, phase=phase, leak=leak), (event,)
+        after = State.LATCHED_UNACKNOWLEDGED if settings.latching else State.RETURNED_UNACKNOWLEDGED
+    return _moved(alarm, after, Cause.LEAK_OVER)
 
 
-def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:
-    """The leak after one more sighting; a new one where there was none."""
-    if leak is None:
-        start = (clock, summary.utc, summary.captured, summary.index)
-        return Leak(*start, last_seen=clock, box=box, peak_area_px=summary.area_px)
-    return replace(leak, last_seen=clock, box=box, peak_area_px=max(leak.peak_area_px, summary.area_px))
+def _uncovered(alarm: Alarm) -> State:
+    """What a hidden alarm turns into when it is hidden no longer."""
+    if alarm.standing:
+        return State.UNACKNOWLEDGED
+    return State.LATCHED_UNACKNOWLEDGED if alarm.latched else State.NORMAL
 
 
-def _place(summary: Summary) -> Box | None:
-    """The box of the plume's largest part: specks elsewhere, or a bird beside the plume, do not move it."""
-    if not summary.contour:
-        return summary.box
-    xs, ys = zip(*summary.contour, strict=True)
-    return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
+def _advanced(alarm: Alarm, utc: float) -> Alarm:
+    """The clock after the time since it was last heard; a clock set back starts anew from there."""
+    if alarm.utc is None or utc < alarm.utc - JITTER_S:
+        return replace(alarm, utc=utc)
+    latest = max(alarm.utc, utc)
+    return replace(alarm, utc=latest, clock=alarm.clock + latest - alarm.utc)
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection as a share of the smaller box, 0..1: a growing plume still lies over its earlier self."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    smaller = min(a[2] * a[3], b[2] * b[3])
-    return width * height / smaller if width > 0 and height > 0 else 0.0
-
-
-def _event(kind: str, leak: Leak, summary: Summary, camera: str) -> Event:
-    return Event(
-        type=kind,
-        event_id=leak.event_id,
-        sequence=leak.sequence,
-        camera=camera,
-        started_utc=leak.started_utc,
-        utc=summary.utc,
-        captured=summary.captured,
-        frame_index=summary.index,
-        duration_s=max(0.0, summary.captured - leak.started_captured),
-        area_px=summary.area_px,
-        peak_area_px=leak.peak_area_px,
-        area_share=summary.area_share,
-        box=summary.box,
-        contour=summary.contour,
-        centroid=summary.centroid,
-        origin=summary.origin,
-        drift=summary.drift,
-        cnr=summary.cnr,
-        confidence=summary.confidence,
-        quality=summary.quality,
+def _moved(alarm: Alarm, after: State, cause: Cause, command: Command | None = None) -> tuple[Alarm, Said]:
+    """Take one step, and what belongs to the state left and the state entered."""
+    before, sequence, utc = alarm.state, alarm.sequence + 1, alarm.utc
+    assert utc is not None
+    alarm = replace(
+        alarm,
+        state=after,
+        sequence=sequence,
+        shelved_until=alarm.shelved_until if after is State.SHELVED else None,
+        latched=after.hidden and (alarm.latched or before.latched),
     )
+    if after is not before:
+        alarm = replace(alarm, acknowledged_at=alarm.clock if after is State.ACKNOWLEDGED else None)
+    name = f"{alarm.camera}/{alarm.zone}/{sequence}/{utc:.6f}/{cause.value}"
+    step = Transition(
+        id=str(uuid.uuid5(_NAMESPACE, name)),
+        sequence=sequence,
+        camera=alarm.camera,
+        zone=alarm.zone,
+        utc=utc,
+        cause=cause,
+        before=before,
+        after=after,
+        priority=alarm.priority,
+        event_id=alarm.event_id,
+        standing=alarm.standing,
+        area_share=alarm.area_share,
+        confidence=alarm.confidence,
+        shelved_until_utc=shelved_until_utc(alarm),
+        operator=None if command is None else command.operator,
+        command_id=None if command is None else command.id,
+        comment=None if command is None else command.comment,
+    )
+    if after is State.NORMAL:
+        alarm = replace(alarm, event_id="", priority=Priority.LOW)
+    return alarm, (step,)

@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from edge.errors import ConfigError
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # one level of an MQTT topic
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from edge.rules import AlarmSettings as AlarmSettings
+from edge.rules import Interval, Name, Seconds, ZoneSettings
+from edge.rules import Strict as _Strict
 
 
 class CameraSettings(_Strict):
@@ -37,6 +31,15 @@ class CameraSettings(_Strict):
     realtime: bool = True  # play a recording at camera rate; False: as fast as it goes
     repeat: Literal["once", "loop", "pingpong"] = "once"  # what follows the last frame of a recording
     calibration: Path | None = None  # what `fgstp-edge calibrate` wrote for this camera
+    zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()  # none: the whole view is one
+
+    @field_validator("zones")
+    @classmethod
+    def _told_apart(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
+        names = [zone.name for zone in zones]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two zones are named {twice[0]}; their alarms could not be told apart")
+        return zones
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -53,18 +56,6 @@ class ModelSettings(_Strict):
     name: str = "student.int8"  # a shipped model, or the path of an ONNX file with its ModelSpec beside it
     backend: Literal["auto", "openvino", "onnxruntime", "cuda", "tensorrt"] = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
-
-
-class AlarmSettings(_Strict):
-    """When a plume becomes a leak, and when the leak is over. Every published figure is made with the defaults."""
-
-    on_delay_s: Interval = 2.0  # a leak is raised when a plume has been seen for this long…
-    persistence: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # …in this share of the frames…
-    min_overlap: Share = 0.3  # …in one place: boxes share this part of the smaller one
-    min_area_share: Share = 0.0005  # a plume smaller than this part of the view does not count
-    min_confidence: Share = 0.75  # a plume whose pixels' mean probability is less raises no leak; it keeps one open
-    off_delay_s: Seconds = 5.0  # a leak is over when no plume has been seen for this long
-    update_every_s: Interval = 1.0  # between the updates of an open event
 
 
 class TlsSettings(_Strict):

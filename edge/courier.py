@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from edge.outbox import Outbox, Standing
 from edge.store import Message
@@ -52,8 +52,12 @@ class Courier:
 
     def put(self, message: Message, states: Mapping[str, str | None]) -> None:
         """Keep a message until the broker has it, and with it, in one transaction, what is to be remembered."""
+        self.put_all([message], states)
+
+    def put_all(self, messages: Sequence[Message], states: Mapping[str, str | None]) -> None:
+        """The same for messages of which the disk must never hold some and not the others."""
         with self._wake:
-            self._messages.append(message)
+            self._messages.extend(messages)
             self._states.update(states)
             self._wake.notify()
 

@@ -2,7 +2,8 @@
 
 The broker sees one retained `status` per device, which its last will turns to "offline", and one retained `alarm` per
 camera. Both are published again after each reconnect, so that a restarted broker knows them at once. Events go through
-the outbox and leave it when the broker has confirmed them (PUBACK); summaries and health reports are not kept.
+the outbox and leave it when the broker has confirmed them (PUBACK); summaries and health reports are not kept. Commands
+are taken while we are connected and never from an earlier day: the session is clean, a retained one is passed over.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import os
 import random
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.command import MAX_BYTES
 from edge.config import MqttSettings, OutboxSettings
 from edge.courier import Courier
 from edge.errors import ConfigError, TransportError
@@ -54,6 +56,12 @@ TOPICS = {
     # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
     "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
     "status": Topic("fgstp/{device}/status", qos=1, retain=True),
+    # An operator's action is told once for all; its answer lets the client go on, and is worth less than an alarm.
+    "alarm_event": Topic("fgstp/{device}/{camera}/alarm_event", qos=1, retain=False, kept=Priority.ALARM),
+    "cmd": Topic("fgstp/{device}/{camera}/cmd", qos=1, retain=False),  # the other way: from the control room
+    "reply": Topic("fgstp/{device}/{camera}/cmd/reply", qos=1, retain=False, kept=Priority.STATE),
+    # To what was no command: nothing changed by it, and whoever sends rubbish must not fill our disk.
+    "refusal": Topic("fgstp/{device}/{camera}/cmd/reply", qos=0, retain=False),
     "health": Topic("fgstp/{device}/health", qos=0, retain=False),
 }
 
@@ -68,7 +76,9 @@ class Publisher:
         *,
         will: Mapping[str, Any],
         outbox: OutboxSettings = OutboxSettings(),  # noqa: B008  it is frozen
+        on_command: Callable[[str, bytes], None] | None = None,
     ) -> None:
+        """`on_command` gets camera and message of each command, in paho's thread: just put them aside, never raise."""
         self._settings, self._device = settings, device
         self._lock = threading.Lock()  # over the next two
         self._online = False  # whether the broker has accepted us and was sent what is retained
@@ -83,6 +93,10 @@ class Publisher:
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
+        self._on_command = on_command
+        if on_command is not None:
+            self._client.on_message = self._on_message
+            self._client.on_subscribe = self._on_subscribe
         queue = Outbox(outbox.path or default_path(device), outbox)
         self._courier = Courier(queue, self._send, outbox.replay_per_s)
 
@@ -127,17 +141,25 @@ class Publisher:
         self, kind: str, payload: Mapping[str, Any], camera: str = "", save: Mapping[str, str | None] | None = None
     ) -> None:
         """Send, keep, remember or forget one message, as its kind wants; `save` goes to disk with a kept one."""
-        how = TOPICS[kind]
-        topic, text = how.path(self._device, camera), encode(payload)
-        if how.kept is not None:
-            self._courier.put(Message(topic, text.encode(), how.kept), save or {})
-            return
-        if how.retain:
-            with self._lock:
-                self._retained[topic] = (text, how.qos)
-                if not self._online:
-                    return  # it goes out with the next connection
-        self._client.publish(topic, text, how.qos, how.retain)
+        self.publish_all([(kind, payload)], camera, save)
+
+    def publish_all(
+        self,
+        messages: Sequence[tuple[str, Mapping[str, Any]]],
+        camera: str = "",
+        save: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """The same for several of one camera: the kept ones and `save` reach the disk together or not at all."""
+        kept: list[Message] = []
+        for kind, payload in messages:
+            how = TOPICS[kind]
+            topic, text = how.path(self._device, camera), encode(payload)
+            if how.kept is not None:
+                kept.append(Message(topic, text.encode(), how.kept))
+            else:
+                self._send_now(how, topic, text)
+        if kept:
+            self._courier.put_all(kept, save or {})
 
     def close(self, farewell: Mapping[str, Any]) -> None:
         """Leave in good order: all on disk or sent, then `farewell` as the status instead of the last will."""
@@ -160,6 +182,9 @@ class Publisher:
             log.info("connected to %s:%d", self._settings.host, self._settings.port)
             with self._lock:
                 self._online = True
+                if self._on_command is not None:
+                    commands = TOPICS["cmd"]
+                    self._client.subscribe(commands.path(self._device, "+"), commands.qos)
                 for topic, (text, qos) in self._retained.items():
                     self._client.publish(topic, text, qos, retain=True)
             self._courier.connection(True)
@@ -178,6 +203,27 @@ class Publisher:
 
     def _on_publish(self, _client: Any, _data: Any, receipt: int, reason: Any, _properties: Any) -> None:
         self._courier.answered(receipt, not reason.is_failure)
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        """A command. One that the broker retained would be given again at every reconnect: it is none."""
+        if message.retain:
+            log.warning("%s: a retained command is not obeyed; delete it and send without retain", message.topic)
+        elif self._on_command is not None:
+            camera = message.topic.split("/")[2]
+            self._on_command(camera, message.payload[: MAX_BYTES + 1])  # enough to see that it is too long
+
+    def _on_subscribe(self, _client: Any, _data: Any, _receipt: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.warning("the broker refuses us the command topics; operators cannot acknowledge: check our rights")
+
+    def _send_now(self, how: Topic, topic: str, text: str) -> None:
+        """Hand over what is not kept; what is retained waits for a connection."""
+        if how.retain:
+            with self._lock:
+                self._retained[topic] = (text, how.qos)
+                if not self._online:
+                    return  # it goes out with the next connection
+        self._client.publish(topic, text, how.qos, how.retain)
 
     def _send(self, message: Message) -> int:
         """Hand one message to paho, which sends it at least once for as long as this process lives."""

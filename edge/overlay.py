@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edge.alarm import Phase
+from edge.condition import Phase
 from edge.records import Array, Summary
 
 HEIGHT = 480  # small pictures are enlarged, in whole steps, to at least this, so that text and lines stay readable

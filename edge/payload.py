@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge.alarm import Alarm
+from edge.alarm import shelved_until_utc
+from edge.annunciator import Outcome, Place, weight
+from edge.command import Reply
+from edge.lifecycle import Transition
 from edge.records import Event, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
@@ -55,6 +59,7 @@ def event(record: Event) -> Payload:
         "event_id": record.event_id,
         "sequence": record.sequence,
         "camera": record.camera,
+        "zone": record.zone or None,
         "started_utc": iso(record.started_utc),
         "utc": iso(record.utc),
         "captured": record.captured,
@@ -75,22 +80,84 @@ def event(record: Event) -> Payload:
     }
 
 
-def alarm(state: Alarm, camera: str, utc: float, *, camera_lost: bool = False) -> Payload:
-    """Where a camera's leak stands. A lost camera makes the quality bad and leaves the state as it was."""
+def alarm(places: Sequence[Place], camera: str, utc: float, *, camera_lost: bool = False) -> Payload:
+    """Where a camera's alarms stand: the worst of them, and each where there are zones. Raises ValueError for no place.
+
+    A lost camera makes the quality bad and leaves the alarms as they were.
+    """
+    worst = max(places, key=weight)
+    zones = [_standing(place, camera_lost) for place in places if place.alarm.zone]
+    return {"camera": camera, **_standing(worst, camera_lost), "utc": iso(utc), "zones": zones}
+
+
+def _standing(place: Place, camera_lost: bool) -> Payload:
+    state, alarm = place.condition, place.alarm
     leak = state.leak if state.phase.alarming else None
-    standing = quality(state.quality)
+    believed = quality(state.quality)
     if camera_lost:
-        standing = {"quality": "bad", "reasons": [*standing["reasons"], "camera_lost"]}
+        believed = {"quality": "bad", "reasons": [*believed["reasons"], "camera_lost"]}
     return {
-        "camera": camera,
+        "zone": alarm.zone or None,
         "state": state.phase.value,
         "active": state.phase.alarming,
         "event_id": leak.event_id if leak else None,
         "since_utc": iso(leak.started_utc) if leak else None,
         "peak_area_px": leak.peak_area_px if leak else 0,
-        "utc": iso(utc),
-        **standing,
+        "alarm_state": alarm.state.value,
+        "alarm_sequence": alarm.sequence,
+        "raised_by": alarm.event_id or None,
+        "priority": alarm.priority.word if alarm.event_id else None,
+        "shelved_until_utc": _iso_or_none(shelved_until_utc(alarm)),
+        **believed,
     }
+
+
+def alarm_event(record: Transition, made_by: Provenance | None = None) -> Payload:
+    """One step of an alarm, by a leak, by an operator or by time."""
+    return {
+        "id": record.id,
+        "sequence": record.sequence,
+        "camera": record.camera,
+        "zone": record.zone or None,
+        "utc": iso(record.utc),
+        "cause": record.cause.value,
+        "from": record.before.value,
+        "to": record.after.value,
+        "priority": record.priority.word,
+        "event_id": record.event_id or None,
+        "active": record.standing,
+        "area_share": record.area_share,
+        "confidence": record.confidence,
+        "shelved_until_utc": _iso_or_none(record.shelved_until_utc),
+        "operator": record.operator,
+        "command_id": record.command_id,
+        "comment": record.comment,
+        "provenance": None if made_by is None else provenance(made_by),
+    }
+
+
+def reply(record: Reply) -> Payload:
+    """The answer to an operator's command."""
+    return {
+        "id": record.id,
+        "command": record.command,
+        "accepted": record.accepted,
+        "reason": record.reason,
+        "state": record.state,
+        "utc": iso(record.utc),
+    }
+
+
+def messages(outcome: Outcome, made_by: Provenance) -> list[tuple[str, Payload]]:
+    """What an Outcome says, each with its kind, for `Publisher.publish_all`."""
+    said = [
+        ("update" if one.type == "update" else "event", event(replace(one, provenance=made_by)))
+        for one in outcome.events
+    ]
+    said += [("alarm_event", alarm_event(step, made_by)) for step in outcome.transitions]
+    if outcome.reply is not None:
+        said.append(("refusal" if outcome.reply.command is None else "reply", reply(outcome.reply)))
+    return said
 
 
 def status(device: str, state: str, reason: str | None, utc: float | None, made_by: Provenance) -> Payload:
@@ -124,6 +191,10 @@ def quality(flags: Quality) -> Payload:
 def iso(utc: float) -> str:
     """Seconds since the epoch as 2026-01-31T12:00:00.000Z."""
     return datetime.fromtimestamp(utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _iso_or_none(utc: float | None) -> str | None:
+    return None if utc is None else iso(utc)
 
 
 def _finite(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from edge.records import Frame, Segmentation, Summary
 from edge.summary import Summariser
+from edge.zones import ZonedSummariser
 
 
 class MaskMaker(Protocol):
@@ -32,10 +33,18 @@ class Step:
 
     segmentation: Segmentation
     summary: Summary
+    zones: tuple[Summary, ...] = ()  # of each zone that is watched, for its alarm; only from a ZonedSummariser
 
 
-def process(frames: Iterable[Frame], segmenter: MaskMaker, summariser: Summariser) -> Iterator[Step]:
+def process(frames: Iterable[Frame], segmenter: MaskMaker, summariser: Summariser | ZonedSummariser) -> Iterator[Step]:
     """One Step a frame, as the frames come. Raises whatever the source raises."""
     for frame in frames:
-        segmentation = segmenter.step(frame)
-        yield Step(segmentation, summariser.step(segmentation))
+        yield taken(segmenter.step(frame), summariser)
+
+
+def taken(segmentation: Segmentation, summariser: Summariser | ZonedSummariser) -> Step:
+    """The second half of it, for who schedules the first."""
+    if isinstance(summariser, Summariser):
+        return Step(segmentation, summariser.step(segmentation))
+    segmentation = summariser.masked(segmentation)
+    return Step(segmentation, *summariser.step(segmentation))

@@ -121,3 +121,4 @@ class Event:
     confidence: float
     quality: Quality
     provenance: Provenance | None = field(default=None)
+    zone: str = ""  # of the camera's view; "": all of it

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 
 import cv2
 
-from edge import __version__, alarm, camera, capture, overlay, payload
-from edge.alarm import Alarm, AlarmSettings
+from edge import __version__, camera, capture, condition, overlay, payload
 from edge.camera import CameraCalibration
+from edge.condition import AlarmSettings, Condition
 from edge.errors import BrokenSource, StorageError
 from edge.health import clock_synchronised
 from edge.pipeline import Step, process
@@ -62,10 +62,10 @@ def segment(
         made_by = _provenance(segmenter, settings, calibration)
         done = leaks = 0
         with Results(out, footage.fps, with_overlay) as results, progress("segment", footage.frames) as tick:
-            state = Alarm()
+            state = Condition()
             try:
                 for step in process(footage, segmenter, Summariser()):
-                    state, events = alarm.step(state, step.summary, settings, camera=footage.name)
+                    state, events = condition.step(state, step.summary, settings, camera=footage.name)
                     results.write(step, state, [replace(event, provenance=made_by) for event in events], footage.name)
                     done += 1
                     leaks += sum(event.type == "start" for event in events)
@@ -94,7 +94,7 @@ class Results:
                 self._lines[name] = (self._out / f"{name}.jsonl").open("w", encoding="utf-8")
         return self
 
-    def write(self, step: Step, state: Alarm, events: Iterable[Event], camera: str) -> None:
+    def write(self, step: Step, state: Condition, events: Iterable[Event], camera: str) -> None:
         """One frame's share."""
         mask = self._out / "masks" / f"{step.summary.index:06d}.png"
         with _storage(mask):
@@ -106,7 +106,7 @@ class Results:
         if self._with_overlay:
             self._draw(step, state)
 
-    def _draw(self, step: Step, state: Alarm) -> None:
+    def _draw(self, step: Step, state: Condition) -> None:
         path = self._out / "overlay.mp4"
         segmentation, summary = step.segmentation, step.summary
         if self._video is None:

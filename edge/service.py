@@ -8,12 +8,15 @@ the transport's business; monitoring goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from dataclasses import replace
 
 from edge import __version__, camera, channel, payload, selftest
+from edge.annunciator import rules
 from edge.backend import Backend
 from edge.capture import without_credentials
 from edge.channel import Channel
@@ -29,6 +32,7 @@ from edge.segmenter import Segmenter, load_model
 log = logging.getLogger("run")
 
 NAP_S = 0.5  # the longest wait for a frame before the heartbeat's turn
+ASKED = 100  # operators' commands that may wait for their turn
 PATIENCE_S = 2.0  # for the camera threads at the end, all together: one may hang in a camera that does not answer
 
 
@@ -53,12 +57,15 @@ class Service:
             selftest.check(config.model.name, self._backend.name)
         self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
         will = self._status("offline", "connection_lost", None)
-        self._publisher = Publisher(config.mqtt, config.device, will=will, outbox=config.outbox)
+        self._asked: queue.Queue[tuple[str, bytes]] = queue.Queue(ASKED)  # camera, command
+        self._publisher = Publisher(
+            config.mqtt, config.device, will=will, outbox=config.outbox, on_command=self._on_command
+        )
         self._heartbeat = Heartbeat()
         self._started = time.monotonic()
         self._arrived = threading.Condition()
         self._posts = [self._post(one, made) for one, made in zip(config.cameras, segmenters, strict=True)]
-        self._next_health = 0.0  # time.monotonic() when due
+        self._next_health = self._next_tick = 0.0  # time.monotonic() when due
 
     def run(self) -> None:
         """Watch until every recording has ended or someone asks to stop; then say so. Raises TransportError, and the
@@ -87,9 +94,9 @@ class Service:
     def _post(self, settings: CameraSettings, segmenter: Segmenter) -> Post:
         calibration = segmenter.calibration
         made = Channel(
-            settings.name,
+            settings,
             segmenter,
-            camera.alarm_settings(self._config.alarm, calibration),
+            rules(settings, camera.alarm_settings(self._config.alarm, calibration)),
             replace(self._made_by, config_hash=camera.settings_hash(self._config.hash, calibration)),
             self._publisher,
             self._config.mqtt.summary_every_s,
@@ -97,12 +104,14 @@ class Service:
         return Post(Feed(settings, self._stop, self._arrived), made)
 
     def _resume(self) -> None:
-        """Leaks that were open when we last ran: go on with those of our cameras, end those that we watch no longer."""
-        saved = dict(self._publisher.saved)
+        """What stood when we last ran: go on with it at our cameras, end it at those that we watch no longer."""
+        saved = self._publisher.saved
         for post in self._posts:
-            post.channel.resume(saved.pop(post.channel.name, None))
-        for name, text in saved.items():
-            channel.close_leak(self._publisher, name, text, self._made_by)
+            post.channel.resume(saved)
+        ours = {post.channel.name for post in self._posts}
+        for key in saved:
+            if key not in ours and "/" not in key:  # a slash: something of a camera beside its alarms
+                channel.close(key, saved, self._made_by, self._publisher)
 
     def _watch(self) -> None:
         """Serve the cameras for as long as one of them may still have something to say."""
@@ -116,11 +125,34 @@ class Service:
                         raise post.error
                 return
             with self._arrived:
-                self._arrived.wait_for(lambda: self._stop.is_set() or any(p.feed.waiting for p in self._posts), NAP_S)
+                self._arrived.wait_for(self._due, NAP_S)
+            self._obey()
             ready = [post for post in self._posts if post.feed.waiting and not post.over]
             if ready:
                 self._serve(min(ready, key=lambda post: post.served))
             self._routine()
+
+    def _due(self) -> bool:
+        return self._stop.is_set() or not self._asked.empty() or any(post.feed.waiting for post in self._posts)
+
+    def _on_command(self, name: str, message: bytes) -> None:
+        """An operator's command, in the transport's thread."""
+        try:
+            self._asked.put_nowait((name, message))
+        except queue.Full:
+            log.warning("camera %s: more than %d commands at once; one is dropped unanswered", name, ASKED)
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def _obey(self) -> None:
+        """Every command that waits."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                name, message = self._asked.get_nowait()
+                if post := next((post for post in self._posts if post.channel.name == name), None):
+                    post.channel.act(message)
+                else:
+                    log.warning("a command for camera %s, which is not ours", name)
 
     def _serve(self, post: Post) -> None:
         """One camera's turn."""
@@ -141,6 +173,10 @@ class Service:
         now = time.monotonic()
         if self._publisher.alive:
             self._heartbeat.beat()
+        if now >= self._next_tick:
+            self._next_tick = now + NAP_S
+            for post in self._posts:
+                post.channel.tick()
         if now >= self._next_health:
             self._next_health = now + self._config.health.every_s
             self._publish_health()

@@ -17,9 +17,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from edge import __version__, alarm, capture, mask, rate
-from edge.alarm import Alarm, AlarmSettings
+from edge import __version__, capture, condition, mask, rate
 from edge.camera import CameraCalibration, FalseAlarms, Plane
+from edge.condition import AlarmSettings, Condition
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, SourceError
 from edge.progress import progress
@@ -175,14 +175,14 @@ def count(
     own = {one: rules.model_copy(update={"min_area_share": one.min_area_share}) for one in tried}
     for part, excluded in zip(parts, maps, strict=True):
         for _, film in itertools.groupby(part, key=lambda glimpse: glimpse.film):
-            states = dict.fromkeys(tried, Alarm())
+            states = dict.fromkeys(tried, Condition())
             for glimpse in film:
                 summaries = {
                     threshold: summarise(glimpse, study, excluded, spec, threshold)
                     for threshold in {one.threshold for one in tried}
                 }
                 for one in tried:
-                    states[one], said = alarm.step(states[one], summaries[one.threshold], own[one], camera="site")
+                    states[one], said = condition.step(states[one], summaries[one.threshold], own[one], camera="site")
                     events[one] += sum(event.type == "start" for event in said)
             seconds += states[tried[0]].clock
     hours = seconds / 3600

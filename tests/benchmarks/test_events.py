@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks.events import EventScore, Started
-from edge.alarm import Alarm, AlarmSettings, step
+from edge.condition import AlarmSettings, Condition, step
 from tests.edge.summaries import summary
 
 FPS = 10.0
@@ -13,7 +13,7 @@ FPS = 10.0
 
 def scored(plume: range, gas: range, frames: int) -> EventScore:
     """A clip in which the method sees a plume in some frames, and gas is truly there in others."""
-    score, state = EventScore(), Alarm()
+    score, state = EventScore(), Condition()
     for index in range(frames):
         seen = summary(index, captured=100 + index / FPS, box=(100, 100, 40, 30) if index in plume else None)
         state, events = step(state, seen, AlarmSettings(), camera="clip")

@@ -15,7 +15,7 @@ from benchmarks.site import Tally
 from calibration.clips import Clip, GasFree
 from calibration.noise import NoiseBank
 from edge import contract
-from edge.alarm import AlarmSettings
+from edge.condition import AlarmSettings
 from edge.records import Frame
 from tests.edge.fakes import FakeSegmenter, picture
 

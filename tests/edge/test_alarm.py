@@ -1,261 +1,379 @@
-"""The alarm, walked state by state and then at random."""
+"""The alarm walked: every state meets every input, and each meeting ends where ISA-18.2's diagram says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edge.alarm import Alarm, AlarmSettings, Phase, abandoned, interrupted, restored, resumed, saved, step
-from edge.records import Event, Quality, Summary
-from tests.edge.summaries import summary
+from edge.alarm import (
+    Alarm,
+    State,
+    acted,
+    observed,
+    passed,
+    reading,
+    removed,
+    restored,
+    saved,
+    shelved_until_utc,
+)
+from edge.command import Command
+from edge.condition import Condition, step
+from edge.lifecycle import Cause, Reading, Transition
+from edge.priority import Priority
+from edge.records import Quality
+from edge.rules import AlarmSettings, PrioritySettings
+from tests.edge.summaries import UTC, summary
 
-SETTINGS = AlarmSettings(on_delay_s=1.5, persistence=0.7, min_confidence=0.7)
-HERE, THERE, SPECK = (100, 100, 40, 30), (250, 20, 40, 30), (100, 100, 6, 6)
+LEAK, OTHER = "a" * 36, "b" * 36
+SIZE = PrioritySettings(growth=None, persistent_s=None)
+PLAIN = AlarmSettings(realarm_after_s=1800, shelve_limit_s=3600, priority=SIZE)
+LATCHING = PLAIN.model_copy(update={"latching": True})
+LETTERS = dict(zip("ABCDEFGHI", State, strict=True))
+SHELF_S = 600.0
 
 
-def play(frames: Iterable[Summary], state: Alarm | None = None, camera: str = "north") -> tuple[Alarm, list[Event]]:
-    state, events = state or Alarm(), []
-    for frame in frames:
-        state, new = step(state, frame, SETTINGS, camera=camera)
-        events += new
-    return state, events
+def gas(event_id: str = LEAK, area: float = 0.001) -> Reading:
+    return Reading(True, event_id, area, 0.9, True)
 
 
-def lasting(seconds: float, start: float = 0.0, fps: float = 30.0, **fields: object) -> list[Summary]:
-    first = round(start * fps)
-    return [summary(first + n, fps=fps, **fields) for n in range(round(seconds * fps))]
+CLEAR = Reading(False, "", 0.0, 0.0, True)
+BAD = Reading(False, "", 0.0, 0.0, False)
 
 
-def reach(phase: Phase) -> Alarm:
-    """A state in `phase`, on the way that footage takes."""
-    footage = {
-        Phase.NORMAL: lasting(3, box=None),
-        Phase.PENDING: lasting(2, box=None) + lasting(1, 2),
-        Phase.ACTIVE: lasting(3),
-        Phase.RETURNING: lasting(2) + lasting(1, 2, box=None),
+def ask(verb: str, **fields: object) -> Command:
+    if verb == "shelve":
+        fields = {"duration_s": SHELF_S, **fields}
+    return Command.model_validate({"command": verb, "id": "1", "operator": "Jo", **fields})
+
+
+@dataclass
+class Bench:
+    """One alarm in the hands of a test."""
+
+    settings: AlarmSettings = PLAIN
+    alarm: Alarm = Alarm("north")  # noqa: RUF009  it is frozen
+    utc: float = UTC
+
+    def put(self, move: str) -> tuple[tuple[Transition, ...], str | None]:
+        """One input by its name; gives what was said, and why an action was refused."""
+        why = None
+        if move == "hour":
+            self.utc += 3600
+            self.alarm, said = passed(self.alarm, self.utc, self.settings)
+        elif move in ("leak", "over", "bad"):
+            seen = {"leak": gas(), "over": CLEAR, "bad": BAD}[move]
+            self.alarm, said = observed(self.alarm, seen, self.utc, self.settings)
+        else:
+            self.alarm, said, why = acted(self.alarm, ask(move), self.utc, self.settings)
+        return said, why
+
+
+def bench(way: str, settings: AlarmSettings) -> Bench:
+    made = Bench(settings)
+    for move in ("over", *way.split()):
+        made.put(move)
+    return made
+
+
+# How a state is reached, whether it takes latching to get there, and where each input leads from it: a letter of the
+# standard's diagram, "." where nothing happens, "-" where an operator's action is refused.
+ACTIONS = ("ack", "reset", "shelve", "unshelve", "suppress", "unsuppress", "out_of_service", "in_service", "snapshot")
+MOVES = ("leak", "over", "bad", *ACTIONS, "hour")
+WALK = """
+                                leak over bad  ack  rst  shlv unsh supp unsu oos  ins  snap hour
+A:                               B    .    .    -    -    G    -    H    -    I    -    A    .
+B: leak                          .    D    .    C    -    G    -    H    -    I    -    B    .
+C: leak ack                      .    A    .    -    -    G    -    H    -    I    -    C    B
+D: leak over                     B    .    .    A    -    G    -    H    -    I    -    D    .
+G: shelve                        .    .    .    -    -    G    A    H    -    I    -    G    A
+G: leak shelve                   .    .    .    -    -    G    B    H    -    I    -    G    B
+G: leak ack shelve               .    .    .    -    -    G    B    H    -    I    -    G    B
+G: leak over shelve              .    .    .    -    -    G    A    H    -    I    -    G    A
+G: shelve leak                   .    .    .    -    -    G    B    H    -    I    -    G    B
+G: shelve leak over              .    .    .    -    -    G    A    H    -    I    -    G    A
+H: suppress                      .    .    .    -    -    -    -    -    A    I    -    H    .
+H: leak suppress                 .    .    .    -    -    -    -    -    B    I    -    H    .
+H: leak shelve suppress          .    .    .    -    -    -    -    -    B    I    -    H    .
+I: out_of_service                .    .    .    -    -    -    -    -    -    -    A    I    .
+I: leak out_of_service           .    .    .    -    -    -    -    -    -    -    B    I    .
+I: suppress leak out_of_service  .    .    .    -    -    -    -    -    -    -    B    I    .
+latching
+A:                               B    .    .    -    -    G    -    H    -    I    -    A    .
+B: leak                          .    E    .    C    -    G    -    H    -    I    -    B    .
+C: leak ack                      .    F    .    -    -    G    -    H    -    I    -    C    B
+E: leak over                     B    .    .    F    -    G    -    H    -    I    -    E    .
+F: leak over ack                 B    .    .    -    A    G    -    H    -    I    -    F    .
+F: leak ack over                 B    .    .    -    A    G    -    H    -    I    -    F    .
+G: leak over shelve              .    .    .    -    -    G    E    H    -    I    -    G    E
+G: leak over ack shelve          .    .    .    -    -    G    E    H    -    I    -    G    E
+G: leak shelve over              .    .    .    -    -    G    E    H    -    I    -    G    E
+H: leak over suppress            .    .    .    -    -    -    -    -    E    I    -    H    .
+H: leak over shelve suppress     .    .    .    -    -    -    -    -    E    I    -    H    .
+I: leak over out_of_service      .    .    .    -    -    -    -    -    -    -    E    I    .
+"""
+
+
+def walk() -> list[tuple[str, str, bool, str, str]]:
+    cases, latching = [], False
+    for line in WALK.strip().splitlines()[1:]:
+        if line == "latching":
+            latching = True
+            continue
+        letter, _, rest = line.partition(":")
+        words = rest.split()
+        way, cells = words[: -len(MOVES)], words[-len(MOVES) :]
+        cases += [(letter, " ".join(way), latching, move, cell) for move, cell in zip(MOVES, cells, strict=True)]
+    return cases
+
+
+# What a hidden alarm sees of the process is tested by where it comes back to; these would change that on the way.
+UNSEEN = {("G", "leak"), ("G", "over"), ("H", "leak"), ("H", "over"), ("I", "leak"), ("I", "over")}
+
+
+@pytest.mark.parametrize(("letter", "way", "latching", "move", "cell"), walk())
+def test_every_state_meets_every_input(letter, way, latching, move, cell):
+    made = bench(way, LATCHING if latching else PLAIN)
+    before = made.alarm
+    assert before.state is LETTERS[letter], "the way leads there"
+    said, why = made.put(move)
+    if cell in ".-":
+        assert made.alarm.state is before.state
+        assert said == ()
+        assert (why is not None) == (cell == "-")
+        if (letter, move) not in UNSEEN | {(letter, "hour")}:
+            assert replace(made.alarm, area_share=0.0, confidence=0.0, trend=None) == replace(
+                before, area_share=0.0, confidence=0.0, trend=None
+            )
+        return
+    (record,) = said
+    assert made.alarm.state is record.after is LETTERS[cell]
+    assert record.before is before.state
+    assert record.sequence == made.alarm.sequence == before.sequence + 1
+    assert record.operator == (None if move in ("leak", "over", "hour") else "Jo")
+    assert record.utc == made.utc
+
+
+def test_every_pair_of_state_and_input_is_in_the_walk():
+    assert {(letter, move) for letter, _, _, move, _ in walk()} == {
+        (letter, move) for letter in LETTERS for move in MOVES
     }
-    state, _ = play(footage[phase])
-    assert state.phase is phase
-    return state
 
 
-WALK = [
-    # in this phase, after this many further seconds of this, the alarm stands there and said that
-    (Phase.NORMAL, 1.0, None, Phase.NORMAL, []),
-    (Phase.NORMAL, 1.0, HERE, Phase.PENDING, []),
-    (Phase.NORMAL, 1.7, HERE, Phase.ACTIVE, ["start"]),
-    (Phase.NORMAL, 3.0, SPECK, Phase.NORMAL, []),
-    (Phase.PENDING, 0.2, HERE, Phase.PENDING, []),
-    (Phase.PENDING, 0.7, HERE, Phase.ACTIVE, ["start"]),
-    (Phase.PENDING, 0.7, THERE, Phase.PENDING, []),
-    (Phase.PENDING, 1.0, None, Phase.PENDING, []),
-    (Phase.PENDING, 2.0, None, Phase.NORMAL, []),
-    (Phase.PENDING, 2.0, SPECK, Phase.NORMAL, []),
-    (Phase.ACTIVE, 0.3, HERE, Phase.ACTIVE, []),
-    (Phase.ACTIVE, 2.4, HERE, Phase.ACTIVE, ["update", "update"]),
-    (Phase.ACTIVE, 0.1, None, Phase.RETURNING, []),
-    (Phase.ACTIVE, 0.1, SPECK, Phase.RETURNING, []),
-    (Phase.ACTIVE, 0.1, THERE, Phase.RETURNING, []),
-    (Phase.ACTIVE, 5.5, None, Phase.NORMAL, ["update"] * 5 + ["end"]),
-    (Phase.RETURNING, 0.1, HERE, Phase.ACTIVE, []),
-    (Phase.RETURNING, 0.1, THERE, Phase.RETURNING, []),
-    (Phase.RETURNING, 3.0, None, Phase.RETURNING, ["update"] * 3),
-    (Phase.RETURNING, 4.5, None, Phase.NORMAL, ["update"] * 4 + ["end"]),
-    (Phase.RETURNING, 4.5, THERE, Phase.PENDING, ["update"] * 4 + ["end"]),
-]
+@pytest.mark.parametrize("way", ["leak", "leak ack", "leak over", "shelve", "leak suppress", "leak out_of_service"])
+def test_what_cannot_be_believed_keeps_the_alarm_as_it_is_for_any_time(way):
+    made = bench(way, AlarmSettings(shelve_limit_s=3600))
+    before = made.alarm
+    for _ in range(500):
+        made.utc += 1
+        assert made.put("bad") == ((), None)
+    assert replace(made.alarm, utc=before.utc, clock=before.clock) == before
 
 
-@pytest.mark.parametrize(("phase", "seconds", "box", "then", "said"), WALK)
-def test_every_phase_meets_every_input(phase, seconds, box, then, said):
-    state, events = play(lasting(seconds, start=3.0, box=box), reach(phase))
-    assert state.phase is then
-    assert [event.type for event in events] == said
+def test_a_shelved_alarm_comes_back_by_itself_while_the_camera_is_blind():
+    made = bench("leak shelve", PLAIN)
+    made.utc += SHELF_S - 1
+    assert made.put("bad") == ((), None)
+    made.utc += 1
+    ((record,), _) = made.put("bad")
+    assert (record.cause, record.after) == (Cause.SHELVING_OVER, State.UNACKNOWLEDGED)
 
 
-@pytest.mark.parametrize("box", [None, HERE, THERE], ids=["no plume", "plume", "plume elsewhere"])
-@pytest.mark.parametrize("reason", [q for q in Quality if q.value and not q.believable], ids=lambda q: q.names[0])
-@pytest.mark.parametrize("phase", Phase)
-def test_an_unbelievable_minute_changes_nothing(phase, reason, box):
-    before = reach(phase)
-    after, events = play(lasting(60, start=3.0, box=box, quality=reason, fps=10), before)
-    assert events == []
-    assert replace(after, captured=0, quality=Quality.GOOD) == replace(before, captured=0, quality=Quality.GOOD)
+@pytest.mark.parametrize("jump", [-3600.0, -1e6, 3600.0])
+def test_a_clock_that_is_set_anew_lengthens_no_shelving(jump):
+    made = bench("leak shelve", PLAIN)
+    made.utc += 100
+    made.put("bad")
+    made.utc += jump
+    made.put("bad")
+    if jump < 0:
+        assert made.alarm.state is State.SHELVED
+        assert shelved_until_utc(made.alarm) == pytest.approx(made.utc + SHELF_S - 100)
+        made.utc += SHELF_S - 100
+        made.put("bad")
+    assert made.alarm.state is State.UNACKNOWLEDGED, "a jump ahead ends it early: the safe side"
 
 
-def test_the_off_delay_does_not_run_while_the_camera_shows_nothing():
-    state, _ = play(lasting(30, start=3.0, box=None, quality=Quality.SHUTTER), reach(Phase.RETURNING))
-    state, events = play(lasting(1, start=33.0, box=None), state)
-    assert state.phase is Phase.RETURNING
-    assert "end" not in [event.type for event in events]
+def test_frames_that_are_told_a_little_late_do_not_make_time_run_faster():
+    made = bench("leak shelve", PLAIN)
+    for _ in range(100):
+        made.alarm, _ = passed(made.alarm, made.utc, PLAIN)
+        made.alarm, _ = observed(made.alarm, gas(), made.utc - 0.2, PLAIN)
+        made.utc += 1
+    assert made.alarm.clock == pytest.approx(99)
 
 
-def test_the_time_without_a_camera_counts_for_no_delay():
-    state, events = play(lasting(1, start=500.0, box=None), interrupted(reach(Phase.RETURNING)))
-    assert state.phase is Phase.RETURNING
-    assert "end" not in [event.type for event in events]
+def test_shelving_again_counts_from_now_and_never_beyond_the_limit():
+    made = bench("shelve", PLAIN)
+    made.utc += SHELF_S - 1
+    ((record,), _) = made.put("shelve")
+    assert record.shelved_until_utc == pytest.approx(made.utc + SHELF_S)
+    alarm, said, why = acted(made.alarm, ask("shelve", duration_s=3600.5), made.utc, PLAIN)
+    assert (alarm, said, why) == (made.alarm, (), "duration_s: at most 3600 here")
 
 
-def test_a_clean_leak_is_raised_after_the_on_delay_and_not_before():
-    _, events = play(lasting(3))
-    assert SETTINGS.on_delay_s <= events[0].captured <= SETTINGS.on_delay_s + 0.1
+def test_a_leak_that_stands_long_after_its_acknowledgement_asks_again():
+    made = bench("leak ack", PLAIN)
+    made.utc += 1799
+    assert made.put("leak")[0] == ()
+    made.utc += 1
+    ((record,), _) = made.put("leak")
+    assert (record.cause, record.after) == (Cause.REALARM, State.UNACKNOWLEDGED)
+    never = bench("leak ack", AlarmSettings(priority=SIZE))
+    never.utc += 1e6
+    assert never.put("leak")[0] == ()
 
 
-@pytest.mark.parametrize("fps", [9, 15, 25, 30, 60])
-def test_the_delays_are_seconds_at_every_frame_rate(fps):
-    _, events = play([*lasting(4, fps=fps), *lasting(8, start=4, fps=fps, box=None)])
-    start, end = events[0], events[-1]
-    assert start.captured == pytest.approx(SETTINGS.on_delay_s, abs=2 / fps)
-    assert end.captured == pytest.approx(4 + SETTINGS.off_delay_s, abs=2 / fps)
+def test_another_leak_on_an_acknowledged_alarm_is_announced():
+    made = bench("leak ack", PLAIN)
+    made.alarm, (record,) = observed(made.alarm, gas(OTHER), made.utc, PLAIN)
+    assert (record.after, record.event_id) == (State.UNACKNOWLEDGED, OTHER)
 
 
-def test_a_plume_that_flickers_a_little_is_raised_and_one_that_flickers_much_is_not():
-    steady = [summary(n, box=None if n % 5 == 0 else HERE) for n in range(90)]
-    rare = [summary(n, box=HERE if n % 5 < 3 else None) for n in range(300)]
-    assert [event.type for event in play(steady)[1]][:1] == ["start"]
-    assert play(rare)[1] == []
+def test_an_acknowledgement_of_a_leak_is_none_of_the_next_one():
+    made = bench("leak over leak", PLAIN)
+    assert acted(made.alarm, ask("ack", event_id=OTHER), made.utc, PLAIN)[1:] == (
+        (),
+        "event_id: the alarm is about another leak by now",
+    )
+    assert acted(made.alarm, ask("ack", event_id=LEAK), made.utc, PLAIN)[0].state is State.ACKNOWLEDGED
 
 
-@pytest.mark.parametrize("speed", [60, 120, 300])
-def test_a_bird_that_crosses_the_view_is_no_leak(speed):
-    crossing = [summary(n, box=(round(n / 30 * speed), 50, 30, 20)) for n in range(round(290 / speed * 30))]
-    assert play(crossing)[1] == []
+def test_the_alarm_names_its_leak_until_it_is_normal():
+    made = bench("leak over", LATCHING)
+    assert (made.alarm.event_id, made.alarm.standing) == (LEAK, False)
+    made.put("ack")
+    ((record,), _) = made.put("reset")
+    assert record.event_id == LEAK
+    assert (made.alarm.event_id, made.alarm.priority) == ("", Priority.LOW)
 
 
-def test_a_bird_beside_a_plume_neither_hides_nor_ends_the_leak():
-    plume = summary(0).contour
-    both = [replace(summary(n, box=(0, 50, 140 + n, 80)), contour=plume) for n in range(150)]
-    assert [event.type for event in play(both)[1]] == ["start", "update", "update", "update"]
+def test_every_record_has_an_id_of_its_own_and_the_same_history_the_same_ids():
+    ways = [bench("leak ack shelve unshelve over", PLAIN) for _ in range(2)]
+    assert ways[0].alarm == ways[1].alarm
+    ids = []
+    for zone in ("", "tank"):
+        alarm = Alarm("north", zone)
+        for seen in (gas(), CLEAR, gas()):
+            alarm, said = observed(alarm, seen, UTC, PLAIN)
+            ids += [record.id for record in said]
+    assert len(set(ids)) == 6
 
 
-def test_specks_all_over_the_view_are_no_leak():
-    places = [(20, 20), (250, 30), (140, 200), (40, 180), (280, 200), (120, 60)]
-    specks = [replace(summary(n, box=(10, 10, 300, 220)), contour=_square(*places[n % 6])) for n in range(200)]
-    assert play(specks)[1] == []
+@pytest.mark.parametrize("way", sorted({way for _, way, _, _, _ in walk()}))
+def test_an_alarm_is_the_same_after_a_restart(way):
+    alarm = bench(way, LATCHING).alarm
+    assert restored(saved(alarm)) == alarm
 
 
-def _square(x: int, y: int) -> tuple[tuple[int, int], ...]:
-    return (x, y), (x + 8, y), (x + 8, y + 8), (x, y + 8)
+def test_time_away_counts_for_shelving():
+    made = bench("leak shelve", PLAIN)
+    alarm, (record,) = passed(restored(saved(made.alarm)), made.utc + SHELF_S, PLAIN)
+    assert (alarm.state, record.cause) == (State.UNACKNOWLEDGED, Cause.SHELVING_OVER)
 
 
-def test_a_plume_that_grows_and_sways_at_one_place_is_one_leak():
-    swaying = [summary(n, box=(100, 90 + round(10 * math.sin(n / 8)), 20 + n, 30)) for n in range(150)]
-    events = play(swaying)[1]
-    assert [event.type for event in events] == ["start", "update", "update", "update"]
-    assert len({event.event_id for event in events}) == 1
-
-
-def test_the_same_footage_gives_the_same_events_and_another_camera_other_ids():
-    north = play(lasting(3))[1]
-    assert north == play(lasting(3))[1]
-    assert north[0].event_id != play(lasting(3), camera="south")[1][0].event_id
-
-
-def test_the_end_tells_how_long_and_how_large_the_leak_was():
-    large = (90, 90, 80, 60)
-    _, events = play([*lasting(2), *lasting(1, 2, box=large), *lasting(6, 3, box=None)])
-    end = events[-1]
-    assert end.type == "end"
-    assert end.peak_area_px == 80 * 60
-    assert end.area_px == 0
-    assert end.duration_s == pytest.approx(8.0, abs=0.1)
-    assert end.started_utc == summary(0).utc
-
-
-BOXES = st.one_of(st.none(), st.sampled_from([HERE, THERE, SPECK, (90, 90, 80, 60)]))
-QUALITIES = st.sampled_from([Quality.GOOD] * 4 + [Quality.WARMING_UP, Quality.GAIN, Quality.CUT, Quality.FROZEN])
-STRETCHES = st.lists(st.tuples(BOXES, QUALITIES, st.integers(1, 60), st.sampled_from([0.03, 0.1, 0.4])), max_size=30)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(STRETCHES)
-def test_whatever_comes_events_are_in_order_and_one_at_most_is_open(stretches):
-    state, at, index, open_id, sequence = Alarm(), 0.0, 0, None, -1
-    seen: set[str] = set()
-    for box, quality, count, period in stretches:
-        for _ in range(count):
-            at, index = at + period, index + 1
-            state, events = step(state, summary(index, captured=at, box=box, quality=quality), SETTINGS, camera="north")
-            assert len(events) <= 1
-            if not quality.believable:
-                assert events == ()
-            for event in events:
-                if event.type == "start":
-                    assert open_id is None
-                    assert event.event_id not in seen
-                    open_id, sequence = event.event_id, 0
-                    seen.add(open_id)
-                else:
-                    assert event.event_id == open_id
-                    sequence += 1
-                assert event.sequence == sequence
-                assert event.duration_s >= 0
-                if event.type == "end":
-                    open_id = None
-            assert state.phase.alarming == (open_id is not None)
-            assert (state.leak is None) == (state.phase is Phase.NORMAL)
-
-
-@pytest.mark.parametrize("at", [5.0, 0.0, -7.0], ids=["jumped on", "stood still", "jumped back"])
-def test_a_capture_clock_that_jumps_raises_nothing_by_itself(at):
-    state, _ = play(lasting(0.2))
-    _, events = step(state, summary(7, captured=at, quality=Quality.GAP), SETTINGS, camera="north")
-    assert events == ()
-
-
-def test_a_doubtful_plume_raises_nothing_but_keeps_a_leak_open() -> None:
-    _, events = play(lasting(6, confidence=0.6))
-    assert events == []
-    _, events = play(lasting(2) + lasting(6, 2, confidence=0.6))
-    assert [event.type for event in events][:2] == ["start", "update"]
-    assert "end" not in [event.type for event in events]
-
-
-@pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.RETURNING])
-@pytest.mark.parametrize("box", [None, HERE], ids=["no plume", "plume"])
-def test_an_open_leak_goes_on_or_ends_after_a_restart(phase, box):
-    before = reach(phase)
-    text = saved(before)
-    assert text is not None
-    first = summary(0, box=box)  # the capture clock begins anew, UTC does not
-    afterwards = [replace(frame, utc=frame.utc + 600) for frame in lasting(7, box=box)]
-    state = resumed(restored(text), replace(first, utc=first.utc + 600))
-    assert (state.phase, state.leak.event_id) == (before.phase, before.leak.event_id)
-    state, events = play(afterwards, state)
-    assert {event.event_id for event in events} == {before.leak.event_id}
-    assert [event.sequence for event in events] == [before.leak.sequence + n + 1 for n in range(len(events))]
-    assert "start" not in [event.type for event in events]
-    assert (state.phase is Phase.NORMAL) == (events[-1].type == "end") == (box is None)
-    assert 600 <= events[0].duration_s <= 605, "the time away is part of the leak"
-
-
-def test_time_away_counts_for_no_delay():
-    state = restored(saved(reach(Phase.RETURNING)))
-    late = replace(summary(0, box=None), captured=1e6, utc=2e9)
-    state, events = step(resumed(state, late), late, SETTINGS, camera="north")
-    assert state.phase is Phase.RETURNING
-    assert events == ()
-
-
-@pytest.mark.parametrize("phase", [Phase.NORMAL, Phase.PENDING])
-def test_without_an_open_leak_there_is_nothing_to_save(phase):
-    assert saved(reach(phase)) is None
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"phase": "active"}', '{"phase": "open", "leak": {}}'])
-def test_a_saved_state_that_makes_no_sense_is_refused(text):
-    with pytest.raises(ValueError, match=r"no leak in it|validation error"):
+@pytest.mark.parametrize("text", ["", "{}", '{"camera": "north", "state": "open"}', "[]"])
+def test_a_saved_alarm_that_makes_no_sense_is_refused(text):
+    with pytest.raises(ValueError, match="validation error"):
         restored(text)
 
 
-def test_a_leak_that_nobody_watches_any_more_is_ended():
-    state = reach(Phase.ACTIVE)
-    end = abandoned(state, state.leak.started_utc + 60, camera="north")
-    assert (end.type, end.event_id, end.camera) == ("end", state.leak.event_id, "north")
-    assert end.sequence == state.leak.sequence + 1
-    assert end.duration_s == pytest.approx(60)
-    assert not end.quality.believable
+def test_an_alarm_that_nobody_watches_any_more_is_closed():
+    alarm, (record,) = removed(bench("leak", PLAIN).alarm, UTC)
+    assert (record.cause, record.after, record.standing) == (Cause.REMOVED, State.NORMAL, False)
+    assert removed(Alarm("north"), UTC)[1] == ()
+    assert alarm.state is State.NORMAL
+
+
+# --- priority --------------------------------------------------------------------------------------------------------
+
+
+def stood(areas: list[float], settings: PrioritySettings, every_s: float = 1.0) -> list[Priority]:
+    """The priority after each second of one leak."""
+    rules, alarm, found = AlarmSettings(priority=settings), Alarm("north"), []
+    for second, area in enumerate(areas):
+        alarm, _ = observed(alarm, gas(area=area), UTC + every_s * second, rules)
+        found.append(alarm.priority)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("area", "level"),
+    [
+        (0.0049, Priority.LOW),
+        (0.005, Priority.MEDIUM),
+        (0.02, Priority.HIGH),
+        (0.08, Priority.CRITICAL),
+        (1.0, Priority.CRITICAL),
+    ],
+)
+def test_the_size_of_the_plume_sets_the_priority(area, level):
+    assert stood([area] * 3, SIZE) == [level] * 3
+
+
+def test_it_never_falls_while_the_leak_lasts():
+    found = stood([0.03] * 5 + [0.001] * 300 + [0.09] * 60 + [0.0] * 100, PrioritySettings())
+    assert found == sorted(found)
+    assert (found[4], found[-1]) == (Priority.HIGH, Priority.CRITICAL)
+
+
+def test_one_large_frame_is_no_larger_leak():
+    assert stood([0.003] * 30 + [0.02] + [0.003] * 30, SIZE)[-1] is Priority.MEDIUM
+    assert stood([0.001] * 30 + [0.015] + [0.001] * 30, SIZE)[-1] is Priority.LOW
+
+
+def test_a_plume_that_grows_is_one_step_more_urgent_and_one_that_only_sways_is_not():
+    growth = PrioritySettings(persistent_s=None)
+    steady = [0.001 + 0.0002 * (second % 3) for second in range(300)]
+    assert set(stood(steady, growth)) == {Priority.LOW}
+    grown = stood([0.001] * 100 + [0.001 * 1.05**second for second in range(30)], growth)
+    assert (grown[99], grown[-1]) == (Priority.LOW, Priority.MEDIUM)
+
+
+def test_a_leak_that_persists_is_one_step_more_urgent_and_says_so_once():
+    rules = AlarmSettings(priority=PrioritySettings(growth=None, persistent_s=60))
+    alarm, said = Alarm("north"), []
+    for second in range(200):
+        alarm, new = observed(alarm, gas(), UTC + second, rules)
+        said += new
+    assert [(record.cause, record.priority) for record in said] == [
+        (Cause.LEAK, Priority.LOW),
+        (Cause.PRIORITY, Priority.MEDIUM),
+    ]
+    assert said[1].before is said[1].after is State.UNACKNOWLEDGED
+    assert said[1].utc == UTC + 60
+
+
+def test_a_second_leak_makes_an_alarm_that_nobody_has_seen_no_less_urgent():
+    rules = AlarmSettings(priority=SIZE)
+    alarm = Alarm("north")
+    for seen in (gas(area=0.05), CLEAR, gas(OTHER, 0.001)):
+        alarm, _ = observed(alarm, seen, UTC, rules)
+    assert alarm.priority is Priority.HIGH
+    alarm, _, _ = acted(alarm, ask("ack"), UTC, rules)
+    for seen in (CLEAR, gas(LEAK, 0.001)):
+        alarm, _ = observed(alarm, seen, UTC, rules)
+    assert alarm.priority is Priority.LOW, "this one begins anew"
+
+
+def test_a_priority_that_rises_while_hidden_is_told_when_the_alarm_comes_back():
+    made = Bench(AlarmSettings(priority=SIZE))
+    for move in ("leak", "shelve"):
+        made.put(move)
+    for _ in range(60):
+        made.utc += 1
+        made.alarm, said = observed(made.alarm, gas(area=0.1), made.utc, made.settings)
+        assert said == ()
+    ((record,), _) = made.put("unshelve")
+    assert record.priority is Priority.CRITICAL
+
+
+def test_a_frame_tells_the_alarm_whether_a_leak_stands_and_whether_to_believe_it():
+    state = Condition()
+    for index in range(90):
+        state, _ = step(state, summary(index), AlarmSettings(), camera="north")
+    seen = reading(state, summary(90))
+    assert seen == Reading(True, state.leak.event_id, summary(90).area_share, 0.95, True)
+    assert not reading(state, summary(90, quality=Quality.FROZEN)).believable
+    assert reading(Condition(), summary(0)).event_id == ""

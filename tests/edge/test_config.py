@@ -44,6 +44,13 @@ MISTAKES = [
     ("model:\n  backend: tpu\n", "config:6: model.backend: input should be 'auto', "),
     ("model:\n  threads: many\n", "config:6: model.threads: input should be a valid integer"),
     ("mqtt:\n  protocol: 4\n", "config:6: mqtt.protocol: input should be '5' or '3.1.1'"),
+    ("alarm:\n  latchin: true\n", "config:6: alarm.latchin: unknown key; did you mean 'latching'?"),
+    ("alarm:\n  shelve_limit_s: 0\n", "config:6: alarm.shelve_limit_s: input should be greater than 0"),
+    ("alarm:\n  area_deadband: 2\n", "config:6: alarm.area_deadband: input should be less than or equal to 1"),
+    (
+        "alarm:\n  priority:\n    high_area_share: 0.5\n",
+        "config:6: alarm.priority: value error, medium_area_share, high_area_share and critical_area_share must",
+    ),
     ("device: other\n", "config:5: device: this key stands here twice"),
     ("model: {name: a\n", "config:"),
 ]
@@ -87,6 +94,54 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=r"site\.yaml: cannot read the configuration"):
         load(file)
+
+
+ZONE = "    zones:\n      - name: tank\n        polygon: [[0, 0], [1, 0], [1, 1]]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ZONE + "        kid: watch\n", "config:8: cameras.0.zones.0.kid: unknown key; did you mean 'kind'?"),
+        (ZONE + "        alarm: {on_dely_s: 1}\n", "config:8: cameras.0.zones.0.alarm.on_dely_s: unknown key; did you"),
+        (
+            ZONE + "        alarm: {priority: {grow: 1}}\n",
+            "config:8: cameras.0.zones.0.alarm.priority.grow: unknown",
+        ),
+        (
+            ZONE + "        kind: exclude\n        alarm: {latching: true}\n",
+            "config:6: cameras.0.zones.0: value error",
+        ),
+        (ZONE.replace("[1, 1]]", "[2, 1]]"), "config:7: cameras.0.zones.0.polygon.2.0: input should be less than or"),
+        (ZONE.replace(", [1, 1]]", "]"), "config:7: cameras.0.zones.0.polygon: tuple should have at least 3 items"),
+        (
+            ZONE.replace("[1, 1]]", "[0.5, 0]]"),
+            "config:6: cameras.0.zones.0: value error, the polygon encloses",
+        ),
+        (ZONE.replace("tank", "a/b"), "config:6: cameras.0.zones.0.name: string should match pattern"),
+        (ZONE + ZONE.partition("\n")[2], "config:5: cameras.0.zones: value error, two zones are named tank"),
+    ],
+)
+def test_a_mistake_in_a_zone_is_named(text, message):
+    with pytest.raises(ConfigError) as error:
+        parse(GOOD + text)
+    assert str(error.value).startswith(message)
+
+
+def test_a_zone_takes_from_the_device_what_it_does_not_set():
+    text = ZONE + "        alarm: {off_delay_s: 5, priority: {growth: null}}\n"
+    config = parse(GOOD + text + "alarm: {off_delay_s: 9, on_delay_s: 1, priority: {persistent_s: 60}}\n")
+    own = config.cameras[0].zones[0].settings(config.alarm)
+    assert (own.off_delay_s, own.on_delay_s) == (5, 1)
+    assert (own.priority.growth, own.priority.persistent_s) == (None, 60)
+
+
+def test_a_zone_that_sets_a_default_on_purpose_has_another_hash_and_survives_a_round_trip():
+    plain = parse(GOOD + ZONE + "alarm: {off_delay_s: 9}\n")
+    on_purpose = parse(GOOD + ZONE + "        alarm: {off_delay_s: 5}\nalarm: {off_delay_s: 9}\n")
+    assert plain.hash != on_purpose.hash
+    again = Config.model_validate_json(on_purpose.model_dump_json())
+    assert again.cameras[0].zones[0].settings(again.alarm).off_delay_s == 5
 
 
 def test_the_hash_follows_behaviour_not_spelling():

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from edge import courier, mqtt, payload
-from edge.alarm import Alarm, AlarmSettings, step
+from edge.alarm import Alarm
+from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
+from edge.condition import AlarmSettings, Condition, step
 from edge.config import MqttSettings, TlsSettings
 from edge.errors import ConfigError, TransportError
 from edge.mqtt import Publisher, credentials
@@ -27,11 +29,11 @@ MADE_BY = Provenance("student.int8", "0" * 64, "f" * 64, "0.1.0", True)
 ONLINE = payload.status("box", "online", None, UTC, MADE_BY)
 STOPPED = payload.status("box", "offline", "stopped", UTC, MADE_BY)
 WILL = payload.status("box", "offline", "connection_lost", None, MADE_BY)
-STANDING = payload.alarm(Alarm(), "north", UTC)
+STANDING = payload.alarm([Place(Alarm("north"))], "north", UTC)
 
 
 def events_of_a_leak() -> list[payload.Payload]:
-    state, events = Alarm(), []
+    state, events = Condition(), []
     for index in range(165):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += [payload.event(event) for event in new]

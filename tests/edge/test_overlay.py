@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge import overlay
-from edge.alarm import Phase
+from edge.condition import Phase
 from edge.records import Quality
 from tests.edge.summaries import summary
 

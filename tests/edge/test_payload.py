@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import payload
-from edge.alarm import Alarm, AlarmSettings, interrupted, step
+from edge.alarm import Alarm
+from edge.annunciator import Place
+from edge.condition import AlarmSettings, Condition, interrupted, step
 from edge.mqtt import TOPICS
 from edge.records import Provenance, Quality
 from tests.conftest import check
@@ -22,8 +24,8 @@ from tests.edge.summaries import UTC, summary
 MADE_BY = Provenance("student.int8", "0" * 64, "f" * 64, "0.1.0", None)
 
 
-def leak_of(frames: int = 105) -> tuple[Alarm, list[payload.Payload]]:
-    state, events = Alarm(), []
+def leak_of(frames: int = 105) -> tuple[Condition, list[payload.Payload]]:
+    state, events = Condition(), []
     for index in range(frames):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += [payload.event(replace(event, provenance=MADE_BY)) for event in new]
@@ -42,6 +44,34 @@ def test_events_of_a_leak_fit_their_schema():
     assert [event["type"] for event in said] == ["start", "update"]
     assert said[0]["provenance"]["model"] == "student.int8"
     assert said[0]["box"] == [100, 100, 40, 30]
+
+
+def test_the_retained_state_fits_its_schema_with_and_without_zones():
+    for zones in ((), ("tank", "mast")):
+        standing = [Place(Alarm("north", zone)) for zone in zones] or [Place(Alarm("north"))]
+        said = check("alarm", payload.encode(payload.alarm(standing, "north", UTC)))
+        assert [one["zone"] for one in said["zones"]] == list(zones)
+        assert (said["state"], said["active"], said["alarm_state"], said["priority"]) == (
+            "normal",
+            False,
+            "normal",
+            None,
+        )
+
+
+def test_the_schema_of_the_retained_state_refuses_what_is_not_its_own():
+    good = payload.alarm([Place(Alarm("north", "tank"))], "north", UTC)
+    for damage in (
+        {"alarm_state": "latched"},
+        {"alarm_state": "shelved"},
+        {"alarm_state": "unacknowledged"},
+        {"active": True},
+        {"surplus": 1},
+        {"zones": [{**good["zones"][0], "surplus": 1}]},
+        {"zones": [{**good["zones"][0], "zone": None}]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            check("alarm", payload.encode({**good, **damage}))
 
 
 FIGURES = st.one_of(st.floats(), st.just(math.nan), st.just(math.inf), st.floats(0, 1).map(np.float32))
@@ -72,7 +102,10 @@ def test_quality_is_one_word_with_its_reasons(flags, word):
 
 def test_a_lost_camera_is_bad_quality_and_not_the_end_of_a_leak():
     state, events = leak_of()
-    said = check("alarm", payload.encode(payload.alarm(interrupted(state), "north", UTC, camera_lost=True)))
+    said = check(
+        "alarm",
+        payload.encode(payload.alarm([Place(Alarm("north"), interrupted(state))], "north", UTC, camera_lost=True)),
+    )
     assert said["active"]
     assert said["event_id"] == events[0]["event_id"]
     assert said["quality"] == "bad"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge import feed, playback, service
+from edge import feed, mqtt, playback, service
 from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings, OutboxSettings
 from edge.errors import BrokenSource, ConfigError, SourceError
 from edge.outbox import Outbox
@@ -286,11 +287,34 @@ def test_a_disk_that_cannot_be_written_silences_no_alarm_and_health_says_so(
 
 def test_a_saved_alarm_that_cannot_be_read_stops_nothing(broker, ear, segmenter, tmp_path, state_directory, caplog):
     queue = Outbox(state_directory / "outbox-box.db", OutboxSettings())
-    queue.write([], {"north": "{}"})
+    queue.write([], {"north": '{"": 1}'})
     queue.close()
     service.run(config_for(broker, str(write_clip(tmp_path / "clip", 30))))
     assert "the saved alarm of camera north cannot be read" in caplog.text
     assert ear.message("event", type="start")["sequence"] == 0
+
+
+def test_an_operator_acknowledges_a_leak_of_the_running_service(broker, ear, running, tmp_path):
+    clip = write_clip(tmp_path / "clip", 10)
+    stop = running(config_for(broker, str(clip), repeat="pingpong"))
+    leak = ear.message("event", type="start")
+    raised = ear.message("alarm_event", cause="leak")
+    assert (raised["to"], raised["event_id"]) == ("unacknowledged", leak["event_id"])
+    say = mqtt.subscribe(broker, "hmi", ["none"], lambda *_: None)
+    asked = {"command": "ack", "id": "hmi-1", "operator": "J. Doe", "event_id": leak["event_id"]}
+    say.publish("fgstp/box/north/cmd", json.dumps(asked), qos=1)
+    assert ear.message("reply", id="hmi-1")["accepted"]
+    assert ear.message("alarm_event", cause="ack")["operator"] == "J. Doe"
+    assert ear.message("alarm", alarm_state="acknowledged")["active"]
+    asked = {"command": "shelve", "id": "hmi-2", "operator": "J. Doe", "duration_s": 50_000}
+    say.publish("fgstp/box/north/cmd", json.dumps(asked), qos=1)
+    assert "duration_s" in ear.message("reply", id="hmi-2", accepted=False)["reason"]
+    asked = {"command": "shelve", "id": "hmi-3", "operator": "J. Doe", "duration_s": 0.5}
+    say.publish("fgstp/box/north/cmd", json.dumps(asked), qos=1)
+    assert ear.message("alarm_event", cause="shelving_over")["to"] == "unacknowledged"
+    stop.set()
+    say.disconnect()
+    say.loop_stop()
 
 
 LEAKY = (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge import site
-from edge.alarm import AlarmSettings
 from edge.camera import CameraCalibration, FalseAlarms
+from edge.condition import AlarmSettings
 from edge.errors import ConfigError, SourceError
 from edge.records import Array, Frame
 from edge.segmenter import Segmenter

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from edge import payload
 from edge.alarm import Alarm
+from edge.annunciator import Place
 from edge.mqtt import Publisher
 from edge.watch import Board, watch
 from tests.edge.summaries import UTC
@@ -29,7 +30,7 @@ def drawn(board: Board) -> str:
 
 
 def test_the_table_shows_state_events_and_a_device_that_went_away():
-    standing = payload.alarm(Alarm(), "north", UTC)
+    standing = payload.alarm([Place(Alarm("north"))], "north", UTC)
     board = fed(("fgstp/box/north/alarm", standing), ("fgstp/box/north/event", events_of_a_leak()[0]))
     assert board.leaks == 1
     assert "normal" in drawn(board)
