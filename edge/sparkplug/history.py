@@ -1,0 +1,95 @@
+"""What the host may not have. Data goes out at QoS 0, which nobody acknowledges; a ping does.
+
+MQTT keeps the order within a connection: whoever answers a PINGREQ has taken all that was published before it. So every
+change that matters waits on the disk until such an answer, and what a lost connection leaves there is replayed after
+the next birth, oldest first. A change may arrive twice, never not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from edge.outbox import Outbox, Standing
+from edge.sparkplug.node import Change
+from edge.store import Message
+
+_BDSEQ = "bdSeq"
+
+
+class History:
+    """The changes of one device on the disk, and which of them are proven."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._unproven: dict[int, int] = {}  # id in the outbox -> the ping whose answer proves it
+        self._upto = self._after = 0  # what is to be replayed: ids in (after, upto]
+
+    @property
+    def standing(self) -> Standing:
+        """How much waits."""
+        return self._outbox.standing()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the answer to a ping is waited for."""
+        return bool(self._unproven)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether older changes are still to go out."""
+        return self._after < self._upto
+
+    def last_bdseq(self) -> int | None:
+        """Of the last CONNECT, this process's or an earlier one's."""
+        text = self._outbox.states().get(_BDSEQ, "")
+        return int(text) if text.isdigit() else None
+
+    def save_bdseq(self, bdseq: int) -> None:
+        """Before the CONNECT that carries it."""
+        self._outbox.write([], {_BDSEQ: str(bdseq)})
+
+    def keep(self, changes: Sequence[Change]) -> list[int | None]:
+        """On the disk, all at once; gives the id of each, None for those not worth keeping."""
+        messages = [
+            Message(change.camera, change.saved(), change.worth) for change in changes if change.worth is not None
+        ]
+        if not messages:
+            return [None] * len(changes)
+        self._outbox.write(messages)
+        first = self._outbox.last_id - len(messages) + 1
+        ids = iter(range(first, first + len(messages)))
+        return [None if change.worth is None else next(ids) for change in changes]
+
+    def published(self, id_: int, ping: int) -> None:
+        """This change went out before that ping."""
+        self._unproven[id_] = ping
+
+    def answered(self, ping: int) -> None:
+        """The broker has answered this ping, and so all before it."""
+        self.forget([id_ for id_, proof in self._unproven.items() if proof <= ping])
+
+    def forget(self, ids: Collection[int]) -> None:
+        """These need not be sent any more."""
+        for id_ in ids:
+            self._unproven.pop(id_, None)
+        if ids:
+            self._outbox.write([], None, list(ids))
+
+    def begin(self) -> None:
+        """A new connection: nothing that went over the old one counts any more, all is to be replayed."""
+        self._unproven.clear()
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Look through all that waits once more: a camera that was dead may be spoken of again."""
+        self._after, self._upto = 0, self._outbox.last_id
+
+    def due(self, count: int) -> list[tuple[int, Message]]:
+        """The next changes to replay, in the order they happened."""
+        batch = [(id_, message) for id_, message in self._outbox.first(count, self._after) if id_ <= self._upto]
+        self._after = batch[-1][0] if batch else self._upto
+        return [(id_, message) for id_, message in batch if id_ not in self._unproven]
+
+    def close(self) -> None:
+        """Leave the file in good order."""
+        self._outbox.close()
