@@ -125,6 +125,7 @@ class SparkplugSettings(_Strict):
     password_file: Path | None = None
     tls: TlsSettings | None = None
     keepalive_s: Annotated[int, Field(ge=2, le=3600)] | None = None
+    typed_data: bool = False  # True: say each value's type in data too, for hosts that do not look it up in the births
     outbox: OutboxSettings = OutboxSettings()  # path: None is sparkplug-DEVICE.db beside the other one
 
     def links(self, mqtt: MqttSettings) -> tuple[MqttSettings, ...]:

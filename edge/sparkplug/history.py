@@ -7,11 +7,15 @@ the next birth, oldest first. A change may arrive twice, never not at all.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Collection, Sequence
 
 from edge.outbox import Outbox, Standing
-from edge.sparkplug.node import Change
+from edge.sparkplug.node import Change, restored
 from edge.store import Message
+
+log = logging.getLogger("sparkplug")
 
 _BDSEQ = "bdSeq"
 
@@ -21,7 +25,7 @@ class History:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._unproven: dict[int, int] = {}  # id in the outbox -> the ping whose answer proves it
+        self._unproven: dict[int, float] = {}  # id in the outbox -> the ping whose answer proves it; inf: none yet
         self._upto = self._after = 0  # what is to be replayed: ids in (after, upto]
 
     @property
@@ -60,20 +64,22 @@ class History:
         ids = iter(range(first, first + len(messages)))
         return [None if change.worth is None else next(ids) for change in changes]
 
-    def published(self, id_: int, ping: int) -> None:
-        """This change went out before that ping."""
-        self._unproven[id_] = ping
+    @property
+    def unpinged(self) -> bool:
+        """Whether something went out and no ping after it."""
+        return math.inf in self._unproven.values()
+
+    def published(self, id_: int) -> None:
+        """This change went out."""
+        self._unproven[id_] = math.inf
+
+    def pinged(self, ping: int) -> None:
+        """This ping went out, after all that went out so far."""
+        self._unproven.update({id_: ping for id_, proof in self._unproven.items() if proof == math.inf})
 
     def answered(self, ping: int) -> None:
-        """The broker has answered this ping, and so all before it."""
-        self.forget([id_ for id_, proof in self._unproven.items() if proof <= ping])
-
-    def forget(self, ids: Collection[int]) -> None:
-        """These need not be sent any more."""
-        for id_ in ids:
-            self._unproven.pop(id_, None)
-        if ids:
-            self._outbox.write([], None, list(ids))
+        """The broker has answered this ping, and so has all that went out before it."""
+        self._forget([id_ for id_, proof in self._unproven.items() if proof <= ping])
 
     def begin(self) -> None:
         """A new connection: nothing that went over the old one counts any more, all is to be replayed."""
@@ -84,12 +90,32 @@ class History:
         """Look through all that waits once more: a camera that was dead may be spoken of again."""
         self._after, self._upto = 0, self._outbox.last_id
 
-    def due(self, count: int) -> list[tuple[int, Message]]:
-        """The next changes to replay, in the order they happened."""
+    def due(self, count: int, ours: Collection[str], born: Collection[str]) -> list[tuple[int, Change]]:
+        """The next changes to replay, in the order they happened, of cameras that are `born`; others of `ours` wait."""
         batch = [(id_, message) for id_, message in self._outbox.first(count, self._after) if id_ <= self._upto]
         self._after = batch[-1][0] if batch else self._upto
-        return [(id_, message) for id_, message in batch if id_ not in self._unproven]
+        changes, useless = list[tuple[int, Change]](), list[int]()
+        for id_, message in batch:
+            try:
+                change = restored(message.topic, message.body)
+            except ValueError:
+                useless.append(id_)
+                continue
+            if change.camera not in ours:
+                useless.append(id_)
+            elif change.camera in born and id_ not in self._unproven:
+                changes.append((id_, change))
+        if useless:
+            log.warning("%d changes that were kept are damaged or of no camera of ours: dropped", len(useless))
+        self._forget(useless)
+        return changes
 
     def close(self) -> None:
         """Leave the file in good order."""
         self._outbox.close()
+
+    def _forget(self, ids: Collection[int]) -> None:
+        for id_ in ids:
+            self._unproven.pop(id_, None)
+        if ids:
+            self._outbox.write([], None, list(ids))

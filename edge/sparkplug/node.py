@@ -93,8 +93,9 @@ class _Standing:
 class EdgeNode:
     """Makes every payload of one Sparkplug session after the other."""
 
-    def __init__(self, group: str, node: str, cameras: Iterable[str]) -> None:
-        self._group, self._name = group, node
+    def __init__(self, group: str, node: str, cameras: Iterable[str], *, typed: bool = False) -> None:
+        """`typed`: data says the type of each value too, which the specification advises against."""
+        self._group, self._name, self._typed = group, node, typed
         self._node = _Standing(_NODE_ROWS)
         self._cameras = {camera: _Standing(_ROWS) for camera in cameras}
         self._bases = {camera: STRIDE * (place + 1) for place, camera in enumerate(self._cameras)}
@@ -194,7 +195,7 @@ class EdgeNode:
             quality = change.quality if rows[number].pictured else GOOD
             metrics.append(replace(metric, quality=quality) if change.camera else metric)
         kind = "DDATA" if change.camera else "NDATA"
-        return Publication(self.topic(kind, change.camera), encode(self._next(metrics, now)))
+        return Publication(self.topic(kind, change.camera), encode(self._next(metrics, now), typed=self._typed))
 
     def _observe_camera(self, kind: str, payload: Mapping[str, Any], camera: str, at: int) -> tuple[Change, ...]:
         standing = self._cameras.get(camera)

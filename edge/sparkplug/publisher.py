@@ -18,7 +18,7 @@ from edge.outbox import Outbox, Standing, default_path
 from edge.sparkplug.command import Command, asks_rebirth, commands
 from edge.sparkplug.history import History
 from edge.sparkplug.link import Link
-from edge.sparkplug.node import NAMESPACE, Change, EdgeNode, Publication, restored
+from edge.sparkplug.node import NAMESPACE, Change, EdgeNode, Publication
 from edge.sparkplug.session import Do, Phase, Session
 
 log = logging.getLogger("sparkplug")
@@ -45,7 +45,8 @@ class Publisher:
         """`command` is called for each operator's command, from this publisher's thread; None: they are refused."""
         self._brokers = settings.links(mqtt)
         self._client_id = f"fgstp-edge-{device}-sparkplug"
-        self._node = EdgeNode(settings.group_id, settings.edge_node_id or device, cameras)
+        node = settings.edge_node_id or device
+        self._node = EdgeNode(settings.group_id, node, cameras, typed=settings.typed_data)
         path = settings.outbox.path or default_path(device, kind="sparkplug")
         self._history = History(Outbox(path, settings.outbox))
         self.waiting: Standing = self._history.standing  # how much has no proof of delivery yet
@@ -61,7 +62,6 @@ class Publisher:
         self._link: Link | None = None
         self._born: set[str] = set()  # cameras that the host knows to be alive
         self._changes: list[Change] = []  # not yet on the disk
-        self._fresh: list[int] = []  # published, but before no ping yet
         self._pinged: tuple[int, float] | None = None  # the last ping not answered, and when it was sent
         self._next_replay = self._last_ping = self._ticked = time.monotonic()
         self._rebirth = False  # asked for
@@ -155,7 +155,7 @@ class Publisher:
         changes, self._changes = self._changes, []
         for change, id_ in zip(changes, self._history.keep(changes), strict=True):
             if self.connected and self._say(change) and id_ is not None:
-                self._fresh.append(id_)
+                self._history.published(id_)
 
     def _say(self, change: Change) -> bool:
         """One change to a host that listens; False: it has not gone out."""
@@ -183,39 +183,23 @@ class Publisher:
             for camera in self._node.lost:
                 self._bury(camera)
         elif not self._history.unproven and now >= self._next_replay:
-            batch = self._history.due(max(1, min(BATCH, int(self._per_s / 10))))
+            count = max(1, min(BATCH, int(self._per_s / 10)))
+            batch = self._history.due(count, self._node.cameras, self._born)
             self._next_replay = now + len(batch) / self._per_s
-            useless: list[int] = []
-            for id_, message in batch:
-                if message.topic in self._born:
-                    self._retell(id_, message.topic, message.body, useless)
-                elif message.topic not in self._node.cameras:
-                    useless.append(id_)
-            self._history.forget(useless)
-            if useless:
-                log.warning("%d kept changes are of no camera of ours, or damaged: dropped", len(useless))
-
-    def _retell(self, id_: int, camera: str, body: bytes, useless: list[int]) -> None:
-        try:
-            change = restored(camera, body)
-        except ValueError:
-            useless.append(id_)
-            return
-        if self._publish(self._node.data(change, _ms(), historical=True)):
-            self._fresh.append(id_)
+            for id_, change in batch:
+                if self._publish(self._node.data(change, _ms(), historical=True)):
+                    self._history.published(id_)
 
     def _ping(self, now: float) -> None:
         """After what was published, and when it has been quiet; a broker that does not answer is gone."""
         assert self._link is not None
         keepalive = self._brokers[self._session.broker].keepalive_s
-        if self._fresh or now - self._last_ping >= keepalive / 2:
+        if self._history.unpinged or now - self._last_ping >= keepalive / 2:
             self._last_ping = now
             number = self._link.ping()
             if self._pinged is None:
                 self._pinged = number, now
-            for id_ in self._fresh:
-                self._history.published(id_, number)
-            self._fresh.clear()
+            self._history.pinged(number)
         if self._pinged is not None and now - self._pinged[1] >= keepalive:
             self._on_ended(self._link, "the broker does not answer", True)
 
@@ -249,7 +233,6 @@ class Publisher:
         """Nothing that went over this connection is known to have arrived, but what is proven."""
         self._link, self._pinged, self._rebirth = None, None, False
         self._born.clear()
-        self._fresh.clear()
         return link
 
     def _give_birth(self) -> None:
