@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
@@ -55,7 +56,7 @@ class Packet:
         """The device's part of the topic."""
         return self.topic.split("/")[4]
 
-    @property
+    @functools.cached_property
     def payload(self) -> Payload:
         """The Sparkplug payload."""
         return decode(self.body)
