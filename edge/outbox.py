@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config import OutboxSettings
-from edge.store import Message, Priority, Store
+from edge.store import BEFORE_ALL, Message, Priority, Store
 
 log = logging.getLogger("outbox")
 
@@ -96,7 +96,7 @@ class Outbox:
         """The id of the message put last; those put with it in one `write` have the ids just before."""
         return self._store.last_id
 
-    def first(self, count: int, after: int = 0) -> list[tuple[int, Message]]:
+    def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
         """The messages that have waited longest, in the order they were put, each with its id above `after`."""
         try:
             return self._store.first(count, after)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from edge.config import OutboxSettings
 
 OVERHEAD = 64  # bytes counted for each message on top of topic and body
+BEFORE_ALL = -(1 << 63)  # less than any id; what `adopt` puts in front may have ids below 1
 _LOG_BYTES = 4_000_000  # what the write-ahead log shrinks to
 _VERSION = 1
 _TABLES = (
@@ -124,7 +125,7 @@ class Store:
         """The id that was given last; 0 before the first. One write's messages have the last ids, without gaps."""
         return self._next_id - 1
 
-    def first(self, count: int, after: int = 0) -> list[tuple[int, Message]]:
+    def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
         found = "SELECT id, topic, body, priority FROM messages WHERE id > ? ORDER BY id LIMIT ?"
         rows = self._db.execute(found, (after, count))
         return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]

@@ -1,12 +1,12 @@
 """Sparkplug B 3.0: this device as an edge node, each camera as a device of it.
 
-    payload dicts ──table──▶ node ──Publication──▶ publisher ──▶ link (paho) ──▶ broker
-                              ▲                       │  ▲
-                 session, host, command               │  └─ PINGRESP: what went before it has arrived
-                                                      └─ history (outbox): what has no such proof yet
+    payload dicts ──table──▶ node ──Change──▶ speaker ──Publication──▶ link (paho) ──▶ broker
+                                               │   ▲                      │
+          publisher (thread, clock)            ▼   └──────────────────────┘ PINGRESP: all before it has arrived
+            └─ session (when to do what)    history (outbox): what has no such proof yet
 
-`codec`, `table`, `node`, `session`, `host` and `command` are pure; `history` writes to the disk, `link` to the network,
-`publisher` has the clock and the thread. docs/sparkplug.md lists the clauses of the specification that are tested.
+`codec`, `table`, `node`, `session`, `host` and `command` are pure. docs/sparkplug.md lists the clauses of the
+specification that are tested.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def _build() -> Any:
             else:
                 added.type, added.type_name = _FIELD.TYPE_MESSAGE, f".sparkplug.{kind}"
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
+    pool.AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("sparkplug.Payload"))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from edge.outbox import Outbox, Standing
 from edge.sparkplug.node import Change, restored
-from edge.store import Message
+from edge.store import BEFORE_ALL, Message
 
 log = logging.getLogger("sparkplug")
 
@@ -26,7 +26,7 @@ class History:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._unproven: dict[int, float] = {}  # id in the outbox -> the ping whose answer proves it; inf: none yet
-        self._upto = self._after = 0  # what is to be replayed: ids in (after, upto]
+        self._upto = self._after = BEFORE_ALL  # what is to be replayed: ids in (after, upto]
 
     @property
     def standing(self) -> Standing:
@@ -88,7 +88,7 @@ class History:
 
     def rewind(self) -> None:
         """Look through all that waits once more: a camera that was dead may be spoken of again."""
-        self._after, self._upto = 0, self._outbox.last_id
+        self._after, self._upto = BEFORE_ALL, self._outbox.last_id
 
     def due(self, count: int, ours: Collection[str], born: Collection[str]) -> list[tuple[int, Change]]:
         """The next changes to replay, in the order they happened, of cameras that are `born`; others of `ours` wait."""

@@ -1,6 +1,8 @@
 """Whatever arrives on a command or STATE topic: no crash, and nothing moves that a valid message did not move.
 
-A quick form runs with the tests; all of it: `FGSTP_FUZZ=100000 ./dev test tests/edge/test_sparkplug_fuzz.py`. Half of the payloads are valid ones with a few bytes changed, removed, added or repeated; a quarter is noise, and a quarter is well-formed, with fields drawn at random. What each should do is told by a second reading of its own.
+A quick form runs with the tests; all of it: `FGSTP_FUZZ=100000 ./dev test tests/edge/test_sparkplug_fuzz.py`. Half
+of the payloads are valid ones with a few bytes changed, removed, added or repeated; a quarter is noise, and a quarter
+is well-formed, with fields drawn at random. What each should do is told by a second reading of its own.
 """
 
 from __future__ import annotations
@@ -145,6 +147,9 @@ def raw(body: bytes) -> list[tuple[str | None, int | None, Any]] | None:
         for m in read.metrics:
             held = m.WhichOneof("value")
             value = None if held is None or m.is_null else getattr(m, held)
+            bits = {3: 32, 4: 64}.get(m.datatype, 0)  # Int32 and Int64 are sent as two's complement
+            if bits and type(value) is int and value >= 1 << (bits - 1):
+                value -= 1 << bits
             name = m.name if m.HasField("name") else None
             found.append((name, m.alias if m.HasField("alias") else None, value))
     except Exception:
