@@ -126,7 +126,7 @@ def whole(broker: MqttSettings) -> Story:
         for index in range(260):  # the sequence number wraps
             spot = payload.summary(summary(index, box=(100, 100, 40 + index % 2, 30)), "north")
             publisher.publish("summary", spot, "north")
-        seen.until(lambda t: len(t.published("DDATA", "NDATA")) >= 264)
+        seen.until(lambda t: len(t.published("DDATA", "NDATA")) == 266)  # all: nothing is on its way
         rebirth = Metric(True, Type.BOOLEAN, "Node Control/Rebirth")
         host.write(f"spBv1.0/{GROUP}/NCMD/{NODE}", rebirth)
         seen.until(lambda t: len(t.published("DBIRTH")) == 4)

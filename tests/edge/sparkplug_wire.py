@@ -72,6 +72,7 @@ class Transcript:
 
     packets: list[Packet] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
+    ends: list[threading.Event] = field(default_factory=list)  # of what the client sent, connection by connection
 
     def add(self, packet: Packet) -> None:
         """One more."""
@@ -128,16 +129,29 @@ class Door:
                 except OSError:
                     client.close()
                     continue
+                # What the client sent before it left is on record before what it sends now; unless it has not left.
+                for end in self._transcript.ends:
+                    end.wait(1)
                 with self._transcript.changed:
                     taken = [p.connection for p in self._transcript.packets if p.kind == "CONNECT"]
                 connection = max(taken, default=-1) + 1
                 self._open += [client, broker]
                 level: list[int] = []
+                ended = threading.Event()
+                self._transcript.ends.append(ended)
                 for source, target, out in ((client, broker, True), (broker, client, False)):
-                    arguments = source, target, out, connection, level
+                    arguments = source, target, out, connection, level, ended
                     threading.Thread(target=self._pump, args=arguments, daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, out: bool, connection: int, level: list[int]) -> None:
+    def _pump(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        out: bool,
+        connection: int,
+        level: list[int],
+        ended: threading.Event,
+    ) -> None:
         buffer = b""
         with contextlib.suppress(OSError):
             while chunk := source.recv(65_536):
@@ -149,6 +163,8 @@ class Door:
                         self._transcript.add(packet)
                     if not (self.mute and head >> 4 == 13):
                         target.sendall(whole)
+        if out:
+            ended.set()
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

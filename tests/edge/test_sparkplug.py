@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -14,13 +15,15 @@ import pytest
 
 from edge import mqtt
 from edge.broker import Broker, free_port, serve
-from edge.config import MqttSettings, OutboxSettings, SparkplugSettings
+from edge.config import CameraSettings, MqttSettings, OutboxSettings, SparkplugSettings
 from edge.outbox import Outbox
 from edge.sparkplug import Publisher, session
 from edge.sparkplug.codec import Metric, Type, decode
-from edge.sparkplug.table import CAMERA
+from edge.sparkplug.table import CAMERA, WRITABLE
+from edge.sparkplug.table import NODE as NODE_ROWS
 from edge.store import Message, Priority
-from tests.edge.sparkplug_story import CAMERAS, GROUP, NODE, Host, alarm, playing
+from tests.edge import test_sparkplug_clauses
+from tests.edge.sparkplug_story import CAMERAS, GROUP, HOST_ID, NODE, Host, alarm, playing
 from tests.edge.sparkplug_wire import Packet
 
 STATE = CAMERA[1].number
@@ -204,3 +207,60 @@ def test_ids_of_one_write_end_at_the_last_id(tmp_path: Path) -> None:
     queue.write([Message("b", b"", Priority.ALARM)] * 2)
     assert [id_ for id_, _ in queue.first(9, after=queue.last_id - 2)] == [4, 5]
     queue.close()
+
+
+@pytest.mark.parametrize("bad", ["a/b", "a+", "#", "", "a\n"])
+def test_tck_id_topic_structure_namespace_valid_group_id(bad: str) -> None:
+    """The format of the Group ID MUST be a valid UTF-8 string with the exception of the reserved characters of +
+    (plus), / (forward slash), and # (number sign)."""
+    assert SparkplugSettings(group_id="Werk 1, Süd").group_id == "Werk 1, Süd"
+    with pytest.raises(ValueError, match="group_id"):
+        SparkplugSettings(group_id=bad)
+
+
+@pytest.mark.parametrize("bad", ["a/b", "a+", "#", ""])
+def test_tck_id_topic_structure_namespace_valid_edge_node_id(bad: str) -> None:
+    """The format of the edge_node_id MUST be a valid UTF-8 string with the exception of the reserved characters of +
+    (plus), / (forward slash), and # (number sign)."""
+    with pytest.raises(ValueError, match="edge_node_id"):
+        SparkplugSettings(group_id="g", edge_node_id=bad)
+
+
+@pytest.mark.parametrize("bad", ["a/b", "a+", "#", ""])
+def test_tck_id_topic_structure_namespace_valid_device_id(bad: str) -> None:
+    """The format of the device_id MUST be a valid UTF-8 string except for the reserved characters of + (plus), /
+    (forward slash), and # (number sign)."""
+    with pytest.raises(ValueError, match="name"):
+        CameraSettings(name=bad, source="clip.mp4")
+
+
+def test_tck_id_message_flow_edge_node_birth_publish_phid_wait_timestamp(
+    broker: MqttSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the Edge Node is configured to wait for a Primary Host Application it MUST validate the timestamp [is not
+    older than that of] the previous STATE message [...] before considering the Primary Host Application to be online
+    and active. If no previous [timestamp] was received by this Edge Node it MUST consider the incoming [one] the
+    latest/valid."""
+    host = Host(broker)
+    host.state(False, 1000)
+    with playing(broker, primary_host=HOST_ID) as (_publisher, story, _door):
+        story.transcript.until(lambda t: [p for p in t.packets if not p.out and b"1000" in p.body])
+        host.state(True, 999)
+        host.write(f"spBv1.0/{GROUP}/NCMD/{NODE}", Metric(True, Type.BOOLEAN, "Node Control/Reboot"))
+        until(lambda: "refused a command" in caplog.text)  # and so STATE before it was read
+        assert not story.published()
+        host.state(True, 1000)
+        story.transcript.until(lambda t: t.published("DBIRTH"))
+    host.close()
+
+
+def test_the_documentation_lists_what_is_tested_and_every_metric() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sparkplug.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}
+    names = [*vars(test_sparkplug_clauses), *globals()]
+    tests = {name.removeprefix("test_tck_id_").replace("_", "-") for name in names if name.startswith("test_tck_id_")}
+    assert listed == tests
+    others = set(re.findall(r"^\| [\w, -]+ \| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}
+    assert others <= tests
+    rows = set(re.findall(r"^\| (\d+) \| `([^`]+)`", text, re.MULTILINE))
+    assert rows == {(str(row.number), row.name) for row in (*CAMERA, *NODE_ROWS, *WRITABLE)}
