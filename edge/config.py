@@ -188,9 +188,11 @@ def parse(text: str, where: str = "config") -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{where}:{_line(root, first['loc'])}: {_explain(first)}") from error
-    if len(config.cameras) > 1:
-        line = _line(root, ("cameras", 1))
-        raise ConfigError(f"{where}:{line}: cameras.1: one camera per process for now; run a second process for it")
+    names = [camera.name for camera in config.cameras]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            line = _line(root, ("cameras", index, "name"))
+            raise ConfigError(f"{where}:{line}: cameras.{index}.name: {name!r} is the name of another camera already")
     return config
 
 
