@@ -20,6 +20,11 @@ from edge.rules import Interval, Name, Seconds, ZoneSettings
 from edge.rules import Strict as _Strict
 
 
+def _as_text(value: Any) -> Any:
+    """YAML reads the protocol 5 as a number."""
+    return value if value is None else str(value)
+
+
 class CameraSettings(_Strict):
     """One camera, or a recording that stands in for one."""
 
@@ -89,6 +94,39 @@ class OutboxSettings(_Strict):
     replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
 
 
+class BrokerSettings(_Strict):
+    """One of several brokers."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+
+
+SparkplugId = Annotated[str, Field(pattern=r"^[^+/#\x00-\x1f]{1,128}$")]  # one level of a topic; blanks are allowed
+
+
+class SparkplugSettings(_Strict):
+    """The device as a Sparkplug B edge node. What is None here is as in `mqtt`."""
+
+    group_id: SparkplugId
+    edge_node_id: SparkplugId | None = None  # None: the device's name
+    primary_host: SparkplugId | None = None  # wait for this host to be online; None: for none
+    brokers: tuple[BrokerSettings, ...] = ()  # tried in this order; none: mqtt's
+    protocol: Annotated[Literal["5", "3.1.1", None], BeforeValidator(_as_text)] = None
+    username: str | None = None
+    password_file: Path | None = None
+    tls: TlsSettings | None = None
+    keepalive_s: Annotated[int, Field(ge=2, le=3600)] | None = None
+    typed_data: bool = False  # True: say each value's type in data too, for hosts that do not look it up in the births
+    outbox: OutboxSettings = OutboxSettings()  # path: None is sparkplug-DEVICE.db beside the other one
+
+    def links(self, mqtt: MqttSettings) -> tuple[MqttSettings, ...]:
+        """How each broker is reached, in order."""
+        own = {name: getattr(self, name) for name in ("protocol", "username", "password_file", "tls", "keepalive_s")}
+        common = mqtt.model_copy(update={name: value for name, value in own.items() if value is not None})
+        brokers = self.brokers or (BrokerSettings(host=mqtt.host, port=mqtt.port),)
+        return tuple(common.model_copy(update={"host": b.host, "port": b.port}) for b in brokers)
+
+
 class HealthSettings(_Strict):
     """The report of the device's own state."""
 
@@ -104,6 +142,7 @@ class Config(_Strict):
     alarm: AlarmSettings = AlarmSettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    sparkplug: SparkplugSettings | None = None  # None: no Sparkplug
     health: HealthSettings = HealthSettings()
     self_test: bool = True  # compute the golden clip before the camera is opened
 

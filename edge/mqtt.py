@@ -235,10 +235,10 @@ class Publisher:
         self._complained = True
 
 
-def client(settings: MqttSettings, client_id: str) -> Any:
+def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = paho.Client) -> Any:
     """A paho client with protocol, credentials, TLS and back-off set. Raises ConfigError for unreadable files."""
     protocol = MQTTProtocolVersion.MQTTv5 if settings.protocol == "5" else MQTTProtocolVersion.MQTTv311
-    made = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
+    made = make(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
     username, password = credentials(settings)
     if username is not None:
         made.username_pw_set(username, password)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config import OutboxSettings
-from edge.store import Message, Priority, Store
+from edge.store import BEFORE_ALL, Message, Priority, Store
 
 log = logging.getLogger("outbox")
 
@@ -51,11 +51,11 @@ class Standing:
         }
 
 
-def default_path(device: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where systemd (StateDirectory=) or the user's desktop keeps state; one file per device."""
+def default_path(device: str, environ: Mapping[str, str] = os.environ, kind: str = "outbox") -> Path:
+    """Where systemd (StateDirectory=) or the user's desktop keeps state; one file per device and kind."""
     base = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd lists several with colons
     state = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return (Path(base) if base else Path(state) / "fgstp-edge") / f"outbox-{device}.db"
+    return (Path(base) if base else Path(state) / "fgstp-edge") / f"{kind}-{device}.db"
 
 
 class Outbox:
@@ -91,13 +91,18 @@ class Outbox:
                 log.warning("outbox full or too old: dropping the oldest of its %s messages", priority.name.lower())
         self._dropped += dropped
 
-    def first(self, count: int) -> list[tuple[int, Message]]:
-        """The messages that have waited longest, in the order they were put, each with its id."""
+    @property
+    def last_id(self) -> int:
+        """The id of the message put last; those put with it in one `write` have the ids just before."""
+        return self._store.last_id
+
+    def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
+        """The messages that have waited longest, in the order they were put, each with its id above `after`."""
         try:
-            return self._store.first(count)
+            return self._store.first(count, after)
         except sqlite3.Error as error:
             self._leave(error)
-            return self._store.first(count)
+            return self._store.first(count, after)
 
     def states(self) -> dict[str, str]:
         """All that is remembered."""

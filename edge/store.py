@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from edge.config import OutboxSettings
 
 OVERHEAD = 64  # bytes counted for each message on top of topic and body
+BEFORE_ALL = -(1 << 63)  # less than any id; what `adopt` puts in front may have ids below 1
 _LOG_BYTES = 4_000_000  # what the write-ahead log shrinks to
 _VERSION = 1
 _TABLES = (
@@ -80,6 +81,7 @@ class Store:
                     self._db.execute(statement)
 
     def _measure(self) -> None:
+        self._next_id: int
         totals = "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(MAX(id), 0) + 1 FROM messages"
         [(self.depth, self.size, self._next_id)] = self._db.execute(totals)
         self.oldest = self._first_put()
@@ -118,8 +120,14 @@ class Store:
         self.oldest = self._first_put()
         return dropped
 
-    def first(self, count: int) -> list[tuple[int, Message]]:
-        rows = self._db.execute("SELECT id, topic, body, priority FROM messages ORDER BY id LIMIT ?", (count,))
+    @property
+    def last_id(self) -> int:
+        """The id that was given last; 0 before the first. One write's messages have the last ids, without gaps."""
+        return self._next_id - 1
+
+    def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
+        found = "SELECT id, topic, body, priority FROM messages WHERE id > ? ORDER BY id LIMIT ?"
+        rows = self._db.execute(found, (after, count))
         return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
 
     def states(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import Config, load, parse
+from edge.config import Config, SparkplugSettings, load, parse
 from edge.errors import ConfigError
 
 GOOD = """\
@@ -156,6 +156,14 @@ def test_the_example_is_valid_and_explains_every_key():
     load(example)
     missing = [key for key in _keys(Config) if f"{key}:" not in text]
     assert missing == []
+
+
+def test_the_examples_commented_sparkplug_section_is_the_default_one():
+    text = (Path(__file__).parents[2] / "config.example.yaml").read_text(encoding="utf-8")
+    first = text.index("#   group_id:")
+    section = text[first : text.index("health:", first)].replace("\n#", "\n")[1:]
+    config = parse(f"device: a\ncameras: [{{name: b, source: c}}]\nsparkplug:\n{section}")
+    assert config.sparkplug == SparkplugSettings(group_id="plant")
 
 
 def _keys(model: type) -> set[str]:
