@@ -1,4 +1,4 @@
-"""The configuration file of `fgstp-edge run`: YAML in, one frozen value out, each mistake named with its key and line.
+"""The configuration file of `fgstp-edge run`: YAML in, one frozen value out, every mistake named with its key and line.
 
 Secrets never stand in it: user name and password come from a file or from the environment (see `MqttSettings`).
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -122,8 +124,14 @@ class Config(_Strict):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+def schema() -> str:
+    """The JSON Schema of the configuration, for editors that check and complete YAML while it is written."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    return json.dumps({**made, "title": "fgstp-edge configuration"}, indent=2)
+
+
 def load(path: str | Path) -> Config:
-    """Read and check a configuration file. Raises ConfigError: "FILE:LINE: path.to.key: what is wrong"."""
+    """Read and check a configuration file. Raises ConfigError: "FILE:LINE: path.to.key: what is wrong", for each."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -133,7 +141,7 @@ def load(path: str | Path) -> Config:
 
 
 def parse(text: str, where: str = "config") -> Config:
-    """Check a configuration given as YAML text; `where` names it in errors. Raises ConfigError."""
+    """Check a configuration given as YAML text; `where` names it in errors. Raises ConfigError with every mistake."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
@@ -143,16 +151,25 @@ def parse(text: str, where: str = "config") -> Config:
         raise ConfigError(f"{where}:{mark.line + 1 if mark else 1}: not YAML: {problem}") from error
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{where}:1: expected keys such as 'device:' and 'cameras:'; see config.example.yaml")
-    _refuse_duplicates(root, where)
+    mistakes = _duplicates(root)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{where}:{_line(root, first['loc'])}: {_explain(first)}") from error
-    if len(config.cameras) > 1:
-        line = _line(root, ("cameras", 1))
-        raise ConfigError(f"{where}:{line}: cameras.1: one camera per process for now; run a second process for it")
-    return config
+        mistakes += [(_line(root, found["loc"]), _explain(found)) for found in _innermost(error.errors())]
+    else:
+        if len(config.cameras) > 1:
+            more = "cameras.1: one camera per process for now; run a second process for it"
+            mistakes.append((_line(root, ("cameras", 1)), more))
+        if not mistakes:
+            return config
+    raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))
+
+
+def _innermost(errors: Sequence[Any]) -> list[Any]:
+    """Without what follows from another one: pydantic also calls a list too short whose only item is wrong."""
+    return [
+        e for e in errors if not any(len(o["loc"]) > len(n := e["loc"]) and o["loc"][: len(n)] == n for o in errors)
+    ]
 
 
 def _explain(error: Any) -> str:
@@ -195,15 +212,17 @@ def _line(node: yaml.Node, loc: tuple[str | int, ...]) -> int:
     return line
 
 
-def _refuse_duplicates(node: yaml.Node, where: str) -> None:
+def _duplicates(node: yaml.Node) -> list[tuple[int, str]]:
     """YAML lets a key's second value silently win; here that is a mistake."""
     if isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            _refuse_duplicates(child, where)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, child in node.value:
-            if str(key.value) in seen:
-                raise ConfigError(f"{where}:{key.start_mark.line + 1}: {key.value}: this key stands here twice")
-            seen.add(str(key.value))
-            _refuse_duplicates(child, where)
+        return [found for child in node.value for found in _duplicates(child)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    seen: set[str] = set()
+    mistakes = []
+    for key, child in node.value:
+        if str(key.value) in seen:
+            mistakes.append((key.start_mark.line + 1, f"{key.value}: this key stands here twice"))
+        seen.add(str(key.value))
+        mistakes += _duplicates(child)
+    return mistakes

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from edge.config import Config, load, parse
+from edge.config import Config, load, parse, schema
 from edge.errors import ConfigError
 
 GOOD = """\
@@ -63,7 +66,7 @@ def test_a_mistake_is_named_with_line_and_key(text, message):
         ("", "config:1: expected keys"),
         ("- 1\n", "config:1: expected keys"),
         ("device: a\n", "config:1: cameras: this key is required"),
-        ("device: a/b\ncameras: []\n", "config:1: device: string should match pattern"),
+        ("device: a/b\ncameras: [{name: n, source: x}]\n", "config:1: device: string should match pattern"),
         ("device: a\ncameras: []\n", "config:2: cameras: "),
         (GOOD + "    fsp: 3\n", "config:5: cameras.0.fsp: unknown key; did you mean 'fps'?"),
         (GOOD + "    size: big\n", "config:5: cameras.0.size: "),
@@ -78,6 +81,20 @@ def test_a_file_that_is_no_configuration_is_refused_in_one_line(text, message):
         parse(text)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_every_mistake_is_named_in_the_order_of_the_file():
+    text = "device: a/b\ncameras:\n  - {name: n, sorce: x}\nalarm:\n  persistence: 2\n  persistence: 3\nzebra: 1\n"
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert [line.split(": ")[:2] for line in error.value.lines] == [
+        ["config:1", "device"],
+        ["config:3", "cameras.0.sorce"],
+        ["config:3", "cameras.0.source"],
+        ["config:5", "alarm.persistence"],
+        ["config:6", "persistence"],
+        ["config:7", "zebra"],
+    ]
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"], ids=["missing", "binary"])
@@ -101,6 +118,19 @@ def test_the_example_is_valid_and_explains_every_key():
     load(example)
     missing = [key for key in _keys(Config) if f"{key}:" not in text]
     assert missing == []
+
+
+def test_editors_get_a_schema_that_takes_the_example_and_refuses_mistakes():
+    check = jsonschema.Draft202012Validator(json.loads(schema()))
+    check.check_schema(check.schema)
+    example = Path(__file__).parents[2] / "config.example.yaml"
+    check.validate(yaml.safe_load(example.read_text(encoding="utf-8")))
+    for text, message in MISTAKES:
+        if "twice" in message or ".nan" in text or text.endswith("{name: a\n"):
+            continue  # what YAML itself says, or JSON cannot
+        found = {".".join(map(str, error.absolute_path)) for error in check.iter_errors(yaml.safe_load(GOOD + text))}
+        assert len(found) == 1, text
+        assert message.split(": ")[1].startswith(found.pop()), text
 
 
 def _keys(model: type) -> set[str]:
