@@ -14,13 +14,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge.errors import ConfigError
+
+
+def _resolvable(host: str) -> str:
+    """No name server is asked, but a name such as "a..b" can be asked of none."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("not a host name") from error
+    return host
+
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # one level of an MQTT topic
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_resolvable)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -77,18 +89,40 @@ class TlsSettings(_Strict):
     key_file: Path | None = None
 
 
-class MqttSettings(_Strict):
-    """The broker. Credentials: `username` and `password_file`, or FGSTP_MQTT_USERNAME and FGSTP_MQTT_PASSWORD."""
+class BrokerAddress(_Strict):
+    """Where a broker listens."""
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    host: Host = "localhost"
+    port: Port = 1883
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class HomeAssistantSettings(_Strict):
+    """Announce every camera to Home Assistant."""
+
+    prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"  # what its MQTT integration listens to
+
+
+class MqttSettings(BrokerAddress):
+    """The broker, with others to fall back on. `edge.mqtt` says where user name and password come from."""
+
+    fallback: tuple[BrokerAddress, ...] = ()  # tried in this order when the first cannot be reached
     protocol: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = "5"
     username: str | None = None
     password_file: Path | None = None
     tls: TlsSettings | None = None
-    keepalive_s: Annotated[int, Field(ge=2, le=3600)] = 15
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 15
+    session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 300  # how long the broker keeps commands for us
     required_at_start: bool = False  # True: give up at once when the broker cannot be reached at the start
     summary_every_s: Seconds = 0.2  # at most one summary message per this time; 0: every frame
+    home_assistant: HomeAssistantSettings | None = None
+
+    @property
+    def brokers(self) -> tuple[BrokerAddress, ...]:
+        """All of them, in the order in which they are tried."""
+        return BrokerAddress(host=self.host, port=self.port), *self.fallback
 
 
 class OutboxSettings(_Strict):
