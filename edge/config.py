@@ -134,10 +134,18 @@ class OutboxSettings(_Strict):
     replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
 
 
+class PrometheusSettings(_Strict):
+    """An HTTP endpoint for Prometheus; it has no password, so that it listens to this machine only."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9750
+
+
 class HealthSettings(_Strict):
     """The report of the device's own state."""
 
     every_s: Interval = 10.0
+    prometheus: PrometheusSettings | None = None
 
 
 class Config(_Strict):

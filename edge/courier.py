@@ -57,6 +57,12 @@ class Courier:
             self._states.update(states)
             self._wake.notify()
 
+    def remember(self, states: Mapping[str, str | None]) -> None:
+        """Keep what is to be remembered, without a message."""
+        with self._wake:
+            self._states.update(states)
+            self._wake.notify()
+
     def answered(self, receipt: int, accepted: bool) -> None:
         """The broker took, or refused, what was sent under this receipt."""
         with self._wake:
@@ -87,7 +93,7 @@ class Courier:
     def _turn(self) -> bool:
         """Write what came, send what may go; False: time to leave."""
         with self._wake:
-            if not self._messages and not self._receipts:
+            if not self._messages and not self._receipts and not self._states:
                 self._wake.wait(self._nap())
             messages, self._messages = self._messages, []
             states, self._states = self._states, {}

@@ -58,6 +58,7 @@ TOPICS = {
     "update": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False, kept=Priority.TELEMETRY),
     # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
     "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
+    "downtime": Topic("fgstp/{device}/{camera}/downtime", qos=1, retain=False, kept=Priority.STATE),
     "status": Topic("fgstp/{device}/status", qos=1, retain=True),
     "health": Topic("fgstp/{device}/health", qos=0, retain=False, expires_s=STALE_S),
 }
@@ -143,6 +144,10 @@ class Publisher:
                 if not self._online:
                     return  # it goes out with the next connection
         self._client.publish(topic, text, how.qos, how.retain, **expiring(self._settings, how.expires_s))
+
+    def remember(self, save: Mapping[str, str | None]) -> None:
+        """Keep states on disk without a message; None forgets one."""
+        self._courier.remember(save)
 
     def announce(self, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Retained messages on topics of somebody else's choice, such as Home Assistant's; before `start`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.alarm import Alarm
+from edge.downtime import Downtime
 from edge.records import Event, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
@@ -90,6 +91,19 @@ def alarm(state: Alarm, camera: str, utc: float, *, camera_lost: bool = False) -
         "peak_area_px": leak.peak_area_px if leak else 0,
         "utc": iso(utc),
         **standing,
+    }
+
+
+def downtime(record: Downtime) -> Payload:
+    """A time in which a camera was not monitored: sent when it begins and, under the same id, when it is over."""
+    return {
+        "downtime_id": record.downtime_id,
+        "camera": record.camera,
+        "state": "open" if record.ended_utc is None else "closed",
+        "started_utc": iso(record.started_utc),
+        "ended_utc": None if record.ended_utc is None else iso(record.ended_utc),
+        "duration_s": record.duration_s,
+        "reasons": record.reasons,
     }
 
 
