@@ -134,6 +134,19 @@ class OutboxSettings(_Strict):
     replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
 
 
+class EvidenceSettings(_Strict):
+    """Pictures and clips of leaks, on this device's disk."""
+
+    enabled: bool = True
+    path: Path | None = None  # None: evidence-DEVICE beside the outbox's default place
+    before_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 5.0  # a clip begins so long before the leak…
+    after_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10.0  # …and ends so long after its start
+    max_bytes: Annotated[int, Field(ge=1_000_000)] = 1_000_000_000  # then the oldest goes first
+    min_free_bytes: Annotated[int, Field(ge=0)] = 200_000_000  # left to others on that disk
+    buffer_bytes: Annotated[int, Field(ge=100_000, le=1_000_000_000)] = 8_000_000  # of memory, for each camera
+    publish: Literal["path", "snapshot", "all"] = "path"  # what a message holds beside path and sha256
+
+
 class PrometheusSettings(_Strict):
     """An HTTP endpoint for Prometheus; it has no password, so that it listens to this machine only."""
 
@@ -157,6 +170,7 @@ class Config(_Strict):
     alarm: AlarmSettings = AlarmSettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     health: HealthSettings = HealthSettings()
     self_test: bool = True  # compute the golden clip before the camera is opened
 

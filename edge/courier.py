@@ -1,7 +1,8 @@
 """The thread between outbox and broker: it alone touches the disk, so that nobody who watches gas waits for one.
 
-Messages go out in the order they were put, a few at a time, and the next few only when the broker has confirmed these:
-after a lost connection paho resends what was under way, and nothing younger may overtake it.
+Messages go out in the order they were put, snapshots when nothing else waits. They go a few at a time, and the next few
+only when the broker has confirmed these: after a lost connection paho resends what was under way, and nothing younger
+may overtake it.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class Courier:
 
     def _send_some(self, now: float) -> None:
         """Hand over the oldest few."""
-        batch = self._outbox.first(self._batch)
+        batch = self._outbox.to_send(self._batch)
         self._sent_at, self._next_send = now, now + len(batch) / self._per_s
         for id_, message in batch:
             self._under_way[self._send(message)] = id_

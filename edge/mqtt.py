@@ -59,6 +59,7 @@ TOPICS = {
     # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
     "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
     "downtime": Topic("fgstp/{device}/{camera}/downtime", qos=1, retain=False, kept=Priority.STATE),
+    "evidence": Topic("fgstp/{device}/{camera}/evidence", qos=1, retain=False, kept=Priority.SNAPSHOT),
     "status": Topic("fgstp/{device}/status", qos=1, retain=True),
     "health": Topic("fgstp/{device}/health", qos=0, retain=False, expires_s=STALE_S),
 }

@@ -73,6 +73,7 @@ def event(record: Event) -> Payload:
         "confidence": record.confidence,
         **quality(record.quality),
         "provenance": None if record.provenance is None else provenance(record.provenance),
+        "snapshot_sha256": record.snapshot_sha256,
     }
 
 

@@ -121,3 +121,4 @@ class Event:
     confidence: float
     quality: Quality
     provenance: Provenance | None = field(default=None)
+    snapshot_sha256: str | None = None  # of the still that shows the start of the leak; at the start only

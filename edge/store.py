@@ -28,7 +28,7 @@ _TABLES = (
 
 
 class Priority(enum.IntEnum):
-    """What a message is worth when not all can be kept. It does not change their order."""
+    """What a message is worth when not all can be kept. Order it does not change, but snapshots wait for all others."""
 
     SNAPSHOT = 0
     TELEMETRY = 1
@@ -119,8 +119,11 @@ class Store:
         return dropped
 
     def first(self, count: int) -> list[tuple[int, Message]]:
-        rows = self._db.execute("SELECT id, topic, body, priority FROM messages ORDER BY id LIMIT ?", (count,))
-        return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
+        return self._select("", count)
+
+    def to_send(self, count: int) -> list[tuple[int, Message]]:
+        """The first of all but snapshots; else one snapshot: an alarm that comes now must not wait for many."""
+        return self._select("WHERE priority > 0", count) or self._select("WHERE priority = 0", 1)
 
     def states(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM states").fetchall())
@@ -178,6 +181,10 @@ class Store:
     def _least(self) -> tuple[int, Priority]:
         [(id_, priority)] = self._db.execute("SELECT id, priority FROM messages ORDER BY priority, id LIMIT 1")
         return id_, Priority(priority)
+
+    def _select(self, where: str, count: int) -> list[tuple[int, Message]]:
+        rows = self._db.execute(f"SELECT id, topic, body, priority FROM messages {where} ORDER BY id LIMIT ?", (count,))
+        return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
 
     def _first_put(self) -> float | None:
         row = self._db.execute("SELECT put_at FROM messages ORDER BY id LIMIT 1").fetchone()
