@@ -1,8 +1,8 @@
 """The last seconds of one camera in memory, as JPEGs, and a video made of them.
 
 Measured with 320x240 thermal pictures on one x86-64 core: 0.1 to 0.2 ms and 5 to 17 kB for each picture in memory,
-1.3 ms and 8 to 21 kB for each in the video. The video is Motion JPEG in AVI from OpenCV's own writer, which every OpenCV
-has and every player knows. Its pictures differ from the camera's by 1.0 grey levels in the mean; MPEG-4 at OpenCV's bit
+1.3 ms and 8 to 21 kB for each in the video. The video is Motion JPEG in AVI from OpenCV's own writer: every OpenCV has
+it, every player knows it. Its pictures differ from the camera's by 1.0 grey levels in the mean; MPEG-4 at OpenCV's bit
 rate smears faint gas (4.1), VP8 takes fifteen times as long.
 """
 

@@ -29,7 +29,7 @@ class Courier:
 
     def __init__(self, outbox: Outbox, send: Callable[[Message], int], per_s: float) -> None:
         self._outbox, self._send, self._per_s = outbox, send, per_s
-        self._batch = max(1, min(BATCH, int(per_s / 10)))
+        self._batch = self._count = max(1, min(BATCH, int(per_s / 10)))  # under way at most: usually, and now
         self.states = outbox.states()  # what was remembered when we started
         self.standing: Standing = outbox.standing()
         self._wake = threading.Condition()  # over the next five
@@ -125,11 +125,14 @@ class Courier:
         if not all(taken for _, taken in ours):
             log.warning("the broker refuses our events; they are kept, next try in %.0f s: check our rights", REFUSED_S)
             self._next_send = time.monotonic() + REFUSED_S
+            self._count = 1  # were our rights restored in the midst of several, the later ones would overtake the first
+        elif ours:
+            self._count = self._batch
         return [id_ for id_, taken in ours if taken]
 
     def _send_some(self, now: float) -> None:
         """Hand over the oldest few."""
-        batch = self._outbox.to_send(self._batch)
+        batch = self._outbox.to_send(self._count)
         self._sent_at, self._next_send = now, now + len(batch) / self._per_s
         for id_, message in batch:
             self._under_way[self._send(message)] = id_
