@@ -82,11 +82,11 @@ class Renderer:
         warm = rng.random() < 0.6
         bar = max(VISIBLE_GREY / 255.0, VISIBLE_NOISE * camera.noise, camera.hides)
         masks = label(change, past_change if warm else None, bar)
-        masks[hidden | (opacity < VISIBLE_OPACITY)] = NONE
+        masks[hidden | (opacity < VISIBLE_OPACITY) | (camera.window == 0)] = NONE
         return RenderedClip(
             frames=camera.record([camera.disturb(grey) for grey in scene]),
             masks=masks,
-            background=(camera.enhance(past) + camera.pattern).clip(0, 1).astype(np.float32) if warm else None,
+            background=camera.remember(past) if warm else None,
             steps_per_lag=(per_short, 4 * per_short),
             interval=2 / 15 / per_short,
         )

@@ -311,6 +311,18 @@ def draw_vehicle(canvas: Array, x: float, y: float, tall: float, swing: float) -
     cv2.rectangle(canvas, *cabin, 255, -1, shift=SUBPIXEL)
 
 
+def window(rng: np.random.Generator, size: tuple[int, int]) -> Array:
+    """(H, W) float32: 1 where the camera shows the scene. Some recordings have black borders, which are without noise:
+    what is measured over the whole view must not be fooled by them."""
+    seen = np.ones(size, np.float32)
+    if rng.random() < 0.15:
+        for axis in rng.permutation(2)[: rng.integers(1, 3)]:
+            first, last = (rng.uniform(0, 0.22, 2) * size[axis]).astype(int)
+            edges = seen if axis == 0 else seen.T
+            edges[:first] = edges[size[axis] - last :] = 0.0
+    return seen
+
+
 class Camera:
     """What the camera and its codec add; one of these holds for a clip, so that the past and the clip share it."""
 
@@ -335,6 +347,7 @@ class Camera:
         # detail enhancement against a box mean, as in many uncooled cameras: a halo around whatever stands out
         self.halo = float(rng.choice([0.0, 0.0, 0.0, rng.uniform(0.2, 1.0)]))
         self.reach = int(rng.integers(11, 61))  # of the box, px
+        self.window = window(rng, size)
         self.grain = rng.standard_normal((4, size[0] + 32, size[1] + 32)).astype(np.float32)
 
     @property
@@ -351,6 +364,10 @@ class Camera:
     def enhance(self, grey: Array) -> Array:
         """(H, W) with local contrast raised, where this camera does that."""
         return grey + np.float32(self.halo) * (grey - cv2.blur(grey, (self.reach, self.reach))) if self.halo else grey
+
+    def remember(self, past: Array) -> Array:
+        """(H, W) float32 0..1: what a mean over many frames of the exposed `past` has left."""
+        return ((self.enhance(past) + self.pattern).clip(0, 1) * self.window).astype(np.float32)
 
     def disturb(self, grey: Array) -> Array:
         """One frame with lens, shake and noise, float32."""
@@ -389,7 +406,7 @@ class Camera:
                 same = cv2.resize(change, (w, h), interpolation=cv2.INTER_NEAREST) < self.dead_zone
                 frame = np.where(same, kept, frame)
             kept = frame
-            image = np.rint(frame * 255.0).clip(0, 255).astype(np.uint8)
+            image = np.rint(frame * self.window * 255.0).clip(0, 255).astype(np.uint8)
             if self.quality:
                 packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
                 image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))

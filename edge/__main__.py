@@ -143,9 +143,12 @@ def _validate(options: argparse.Namespace) -> int:
         return 0
     settings = config.load(options.file)
     spec, _ = contract.load(settings.model.name)
-    if settings.cameras[0].calibration:
-        camera.load(settings.cameras[0].calibration).check_model(spec, settings.cameras[0].polarity)
-    print(f"{options.file}: valid; device {settings.device}, model {spec.name}, config hash {settings.hash[:12]}")
+    for one in settings.cameras:
+        if one.calibration:
+            camera.load(one.calibration).check_model(spec, one.polarity)
+    watched = f"{len(settings.cameras)} camera{'s' * (len(settings.cameras) != 1)}"
+    facts = f"device {settings.device}, {watched}, model {spec.name}, config hash {settings.hash[:12]}"
+    print(f"{options.file}: valid; {facts}")
     return 0
 
 

@@ -213,9 +213,11 @@ def parse(text: str, where: str = "config") -> Config:
     except ValidationError as error:
         mistakes += [(_line(root, found["loc"]), _explain(found)) for found in _innermost(error.errors())]
     else:
-        if len(config.cameras) > 1:
-            more = "cameras.1: one camera per process for now; run a second process for it"
-            mistakes.append((_line(root, ("cameras", 1)), more))
+        names = [camera.name for camera in config.cameras]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                twice = f"cameras.{index}.name: {name!r} is the name of another camera already"
+                mistakes.append((_line(root, ("cameras", index, "name")), twice))
         if not mistakes:
             return config
     raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))

@@ -22,6 +22,9 @@ class MaskMaker(Protocol):
 
     def step(self, frame: Frame) -> Segmentation: ...
 
+    def reset(self) -> None:
+        """Forget the past: the next frame is the first one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

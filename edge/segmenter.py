@@ -51,7 +51,7 @@ class Segmenter:
         self._noise = 0.0  # of the last step, grey levels
         self.polarity = polarity
         self._threshold = spec.threshold
-        self._calibration = calibration
+        self.calibration = calibration
         if calibration is not None:
             calibration.check_model(spec, polarity)
             calibration.check_cells(cells(fit(calibration.size, spec), spec))
@@ -75,8 +75,8 @@ class Segmenter:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
         logits = geometry.crop(outputs["logits"][0, 0]).copy()
-        if self._calibration is not None:
-            self._calibration.check_size(geometry.source)
+        if self.calibration is not None:
+            self.calibration.check_size(geometry.source)
             logits[self._excluded] = NEVER
         self._noise = 255.0 * float(outputs["noise"][0])
         return Segmentation(
@@ -166,11 +166,17 @@ def open_segmenter(
     fixed_range: Range | None = None,
     calibration: CameraCalibration | None = None,
 ) -> Segmenter:
-    """Load a shipped model, or an ONNX file with its ModelSpec beside it. Raises ModelError or ConfigError.
+    """A segmenter with a model of its own. Raises ModelError or ConfigError."""
+    spec, running = load_model(model, backend, threads)
+    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range, calibration=calibration)
+
+
+def load_model(model: str = "student.int8", backend: str = "auto", threads: int = 1) -> tuple[ModelSpec, Backend]:
+    """Load a shipped model, or an ONNX file with its ModelSpec beside it, once for any number of segmenters that one
+    thread drives. Raises ModelError or ConfigError.
 
     `threads` holds for the backend and, in the whole process, for OpenCV.
     """
     cv2.setNumThreads(threads)
     spec, path = contract.load(model)
-    running = edge.backend.open(path, backend, threads, spec)
-    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range, calibration=calibration)
+    return spec, edge.backend.open(path, backend, threads, spec)

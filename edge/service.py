@@ -1,7 +1,9 @@
-"""`fgstp-edge run`: camera -> pipeline -> alarm -> MQTT, for months. The only file that sees vision and transport.
+"""`fgstp-edge run`: cameras -> pipeline -> alarms -> MQTT, for months. The only file that sees vision and transport.
 
-A lost camera is a fault, not the end of a leak: the alarm keeps its state, its quality turns bad, and the camera is
-tried again. A lost broker is the transport's business; monitoring goes on.
+Each camera has a thread that waits for its frames (`edge.feed`); one thread computes them all with one model, always
+the newest frame of the camera that has waited longest. So delay stays below one round of the cameras however many there
+are, what cannot be computed is dropped and counted, and a camera that fails costs the others nothing. A lost broker is
+the transport's business; monitoring goes on.
 """
 
 from __future__ import annotations
@@ -11,57 +13,61 @@ import threading
 import time
 from dataclasses import replace
 
-from edge import __version__, alarm, camera, payload, selftest
-from edge.alarm import Alarm
+from edge import __version__, camera, channel, payload, selftest
+from edge.backend import Backend
 from edge.capture import without_credentials
-from edge.config import Config
-from edge.errors import SourceError
-from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb
+from edge.channel import Channel
+from edge.config import CameraSettings, Config
+from edge.contract import ModelSpec
+from edge.errors import FgstpError
+from edge.feed import Arrival, Ended, Feed, Lost
+from edge.health import Heartbeat, clock_synchronised, rss_mb
 from edge.mqtt import Publisher
-from edge.pipeline import Step, process
-from edge.playback import Playback, is_live
-from edge.records import Event, Provenance
-from edge.segmenter import open_segmenter
-from edge.summary import Summariser
+from edge.records import Provenance
+from edge.segmenter import Segmenter, load_model
 
 log = logging.getLogger("run")
 
-RETRY_S = (1.0, 30.0)  # first and longest wait before a lost camera is tried again
+NAP_S = 0.5  # the longest wait for a frame before the heartbeat's turn
+PATIENCE_S = 2.0  # for the camera threads at the end, all together: one may hang in a camera that does not answer
+
+
+class Post:
+    """One camera's thread and the channel that its frames go to."""
+
+    def __init__(self, feed: Feed, channel: Channel) -> None:
+        self.feed, self.channel = feed, channel
+        self.served = 0.0  # time.monotonic() of its last turn
+        self.over = False  # no frame will come any more
+        self.error: FgstpError | None = None  # why
 
 
 class Service:
-    """One device with its camera. Raises ModelError, SelfTestError or ConfigError while it is made."""
+    """One device with its cameras. Raises ModelError, SelfTestError or ConfigError while it is made."""
 
     def __init__(self, config: Config, stop: threading.Event) -> None:
         self._config, self._stop = config, stop
-        self._camera = config.cameras[0]
-        model = config.model
-        calibration = camera.load(self._camera.calibration) if self._camera.calibration else None
-        self._settings = camera.alarm_settings(config.alarm, calibration)
-        self._segmenter = open_segmenter(
-            model.name, model.backend, model.threads, polarity=self._camera.polarity, calibration=calibration
-        )
+        spec, self._backend = load_model(config.model.name, config.model.backend, config.model.threads)
+        segmenters = [segmenter_for(one, spec, self._backend) for one in config.cameras]
         if config.self_test:
-            selftest.check(model.name, self._segmenter.backend.name)
-        spec = self._segmenter.spec
-        settings_hash = camera.settings_hash(config.hash, calibration)
-        self._made_by = Provenance(spec.name, spec.sha256, settings_hash, __version__, clock_synchronised())
+            selftest.check(config.model.name, self._backend.name)
+        self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
         will = self._status("offline", "connection_lost", None)
         self._publisher = Publisher(config.mqtt, config.device, will=will, outbox=config.outbox)
         self._heartbeat = Heartbeat()
         self._started = time.monotonic()
-        self._alarm, self._resuming = Alarm(), False
-        self._health = CameraHealth()
-        self._next_summary = self._next_health = 0.0  # time.monotonic() when due
+        self._arrived = threading.Condition()
+        self._posts = [self._post(one, made) for one, made in zip(config.cameras, segmenters, strict=True)]
+        self._next_health = 0.0  # time.monotonic() when due
 
     def run(self) -> None:
-        """Watch until the recording ends or someone asks to stop; then say so. Raises SourceError, TransportError."""
+        """Watch until every recording has ended or someone asks to stop; then say so. Raises TransportError, and the
+        SourceError of the first camera that failed for good when no other is left."""
         self._publisher.start()
         reason = "failed"
         try:
             self._publisher.publish("status", self._status("online", None, time.time()))
             self._resume()
-            self._publish_alarm()
             self._heartbeat.ready()
             self._watch()
             reason = "stopped"
@@ -70,106 +76,74 @@ class Service:
             raise
         finally:
             self._heartbeat.stopping()
+            self._stop.set()
+            leave_by = time.monotonic() + PATIENCE_S
+            for post in self._posts:
+                post.feed.join(max(0.0, leave_by - time.monotonic()))
             self._publish_health()
             self._publisher.close(self._status("offline", reason, time.time()))
-            log.info("%s after %d frames", reason, self._health.frames)
+            log.info("%s after %d frames", reason, sum(post.channel.health.frames for post in self._posts))
+
+    def _post(self, settings: CameraSettings, segmenter: Segmenter) -> Post:
+        calibration = segmenter.calibration
+        made = Channel(
+            settings.name,
+            segmenter,
+            camera.alarm_settings(self._config.alarm, calibration),
+            replace(self._made_by, config_hash=camera.settings_hash(self._config.hash, calibration)),
+            self._publisher,
+            self._config.mqtt.summary_every_s,
+        )
+        return Post(Feed(settings, self._stop, self._arrived), made)
 
     def _resume(self) -> None:
-        """Leaks that were open when we last ran: go on with this camera's, end those of cameras we watch no longer."""
-        for name, text in self._publisher.saved.items():
-            try:
-                state = alarm.restored(text)
-            except ValueError as error:
-                log.warning("the saved alarm of camera %s cannot be read: %s", name, " ".join(str(error).split()))
-                continue
-            if name == self._camera.name:
-                log.info("camera %s: the leak that was open when we stopped goes on", name)
-                self._alarm, self._resuming = state, True
-            else:
-                self._publish_event(alarm.abandoned(state, time.time(), camera=name), Alarm())
-                self._publisher.publish("alarm", payload.alarm(Alarm(), name, time.time()), name)
+        """Leaks that were open when we last ran: go on with those of our cameras, end those that we watch no longer."""
+        saved = dict(self._publisher.saved)
+        for post in self._posts:
+            post.channel.resume(saved.pop(post.channel.name, None))
+        for name, text in saved.items():
+            channel.close_leak(self._publisher, name, text, self._made_by)
 
     def _watch(self) -> None:
-        """Frames for as long as there are any, over every fault of a live camera."""
-        log.info("camera %s: %s", self._camera.name, without_credentials(self._camera.source))
-        wait = RETRY_S[0]
+        """Serve the cameras for as long as one of them may still have something to say."""
+        for settings, post in zip(self._config.cameras, self._posts, strict=True):
+            log.info("camera %s: %s", settings.name, without_credentials(settings.source))
+            post.feed.start()
         while not self._stop.is_set():
-            playback = Playback(self._camera, self._stop)
-            dropped = self._health.dropped
-            frames = 0
-            try:
-                for step in process(playback, self._segmenter, Summariser()):
-                    frames += 1
-                    self._health.dropped = dropped + playback.dropped
-                    self._take(step, playback.handed)
+            if all(post.over for post in self._posts):
+                for post in self._posts:
+                    if post.error is not None:
+                        raise post.error
                 return
-            except SourceError as error:
-                if not is_live(self._camera.source):
-                    raise
-                wait = RETRY_S[0] if frames else min(wait * 2, RETRY_S[1])
-                self._lost(error, wait)
-            self._pause(wait)
-            self._segmenter.reset()
+            with self._arrived:
+                self._arrived.wait_for(lambda: self._stop.is_set() or any(p.feed.waiting for p in self._posts), NAP_S)
+            ready = [post for post in self._posts if post.feed.waiting and not post.over]
+            if ready:
+                self._serve(min(ready, key=lambda post: post.served))
+            self._routine()
 
-    def _take(self, step: Step, handed: float) -> None:
-        """One frame's consequences."""
-        before = self._alarm.phase, self._alarm.quality
-        found = not self._health.connected
-        self._health.connected = True
-        if self._resuming:
-            self._alarm, self._resuming = alarm.resumed(self._alarm, step.summary), False
-        self._alarm, events = alarm.step(self._alarm, step.summary, self._settings, camera=self._camera.name)
-        for event in events:
-            self._publish_event(event, self._alarm)
-        if found or (self._alarm.phase, self._alarm.quality) != before:
-            self._publish_alarm()
+    def _serve(self, post: Post) -> None:
+        """One camera's turn."""
+        post.served = time.monotonic()
+        news = post.feed.take()
+        post.channel.health.dropped = post.feed.dropped
+        if isinstance(news, Arrival):
+            try:
+                post.channel.take(news.frame, news.at)
+            except FgstpError as error:  # what this camera shows does not fit: no fault of the others
+                news = Lost(error, None)
+        if isinstance(news, Lost):
+            post.channel.lost(news.error, news.wait)
+            post.error = news.error
+        post.over = isinstance(news, Ended) or (isinstance(news, Lost) and news.wait is None)
+
+    def _routine(self) -> None:
         now = time.monotonic()
-        if now >= self._next_summary:
-            self._next_summary = now + self._config.mqtt.summary_every_s
-            self._publisher.publish("summary", payload.summary(step.summary, self._camera.name), self._camera.name)
-        done = time.monotonic()
-        self._health.done(done, done - handed, step.summary.quality)
-        self._routine(done)
-
-    def _lost(self, error: SourceError, wait: float) -> None:
-        """The camera is gone: say so once, keep the alarm as it stands."""
-        if self._health.connected:
-            self._health.faults += 1
-            log.warning(
-                "camera %s lost: %s; next try in %.0f s", self._camera.name, without_credentials(str(error)), wait
-            )
-        self._health.connected = False
-        self._alarm = alarm.interrupted(self._alarm)
-        self._publish_alarm()
-
-    def _pause(self, seconds: float) -> None:
-        """Wait, alive."""
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until and not self._stop.is_set():
-            self._routine(now)
-            self._stop.wait(min(0.5, until - now))
-
-    def _routine(self, now: float) -> None:
         if self._publisher.alive:
             self._heartbeat.beat()
         if now >= self._next_health:
             self._next_health = now + self._config.health.every_s
             self._publish_health()
-
-    def _publish_event(self, event: Event, then: Alarm) -> None:
-        """An event, and the state that it leaves behind."""
-        made_by = replace(self._made_by, clock_synchronised=clock_synchronised())
-        said = payload.event(replace(event, provenance=made_by))
-        kind = "update" if event.type == "update" else "event"
-        self._publisher.publish(kind, said, event.camera, save={event.camera: alarm.saved(then)})
-        if event.type != "update":
-            at = "" if event.origin is None else f" at {event.origin[0]:.0f},{event.origin[1]:.0f}"
-            log.info("leak %s %s%s, %d px, event %s", event.type, event.camera, at, event.peak_area_px, event.event_id)
-
-    def _publish_alarm(self) -> None:
-        lost = not self._health.connected
-        standing = payload.alarm(self._alarm, self._camera.name, time.time(), camera_lost=lost)
-        self._publisher.publish("alarm", standing, self._camera.name)
 
     def _publish_health(self) -> None:
         report = {
@@ -178,8 +152,8 @@ class Service:
             "uptime_s": time.monotonic() - self._started,
             "rss_mb": rss_mb(),
             "outbox": self._publisher.waiting.report(),
-            "backend": self._segmenter.backend.name,
-            "cameras": {self._camera.name: self._health.report()},
+            "backend": self._backend.name,
+            "cameras": {post.channel.name: post.channel.health.report() for post in self._posts},
         }
         self._publisher.publish("health", report)
 
@@ -187,6 +161,12 @@ class Service:
         return payload.status(self._config.device, state, reason, utc, self._made_by)
 
 
+def segmenter_for(settings: CameraSettings, spec: ModelSpec, backend: Backend) -> Segmenter:
+    """One camera's segmenter on the shared model. Raises ConfigError for a camera file that does not fit."""
+    calibration = camera.load(settings.calibration) if settings.calibration else None
+    return Segmenter(spec, backend, polarity=settings.polarity, calibration=calibration)
+
+
 def run(config: Config, stop: threading.Event | None = None) -> None:
-    """Run the device until its recording ends or `stop` is set."""
+    """Run the device until its recordings end or `stop` is set."""
     Service(config, stop or threading.Event()).run()

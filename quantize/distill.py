@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from edge.errors import FgstpError, ModelError
 from quantize.dataset import Batch
 from quantize.models import revive
-from quantize.train import Past, Run, mask_figures, parser, roll, stacked, start, train
+from quantize.rollout import Past, mask_figures, roll, stacked
+from quantize.train import Run, parser, start, train
 
 
 @dataclass(frozen=True)

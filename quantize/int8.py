@@ -34,9 +34,7 @@ from edge.contract import ModelSpec
 from edge.contract import load as load_spec
 from edge.records import Array
 from quantize.export import agreement, roll_out, steps, write_spec
-
-# graph names of what stays in float: where a small error moves a mask edge or is remembered for a year
-FLOAT_PARTS = ("correlate/to_key", "remember", "gate", "side4", "boundary", "enter2/", "enter4/", "recall")
+from quantize.rounding import FLOAT_PARTS
 
 
 class RolledStates(CalibrationDataReader):
@@ -73,7 +71,8 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> 
         logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs a warning a tensor
         quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
-        chosen = [name for name in convolutions if not any(part in name for part in FLOAT_PARTS)]
+        float_parts = [part.replace(".", "/") for part in FLOAT_PARTS]  # as the exporter spells them
+        chosen = [name for name in convolutions if not any(part in name for part in float_parts)]
         quantize_static(
             str(prepared),
             str(out),

@@ -23,17 +23,20 @@ class Senses(nn.Module):
     """Pixels to what the network looks at; plain arithmetic, no weights.
 
     Every difference is freed of its median over the view (an AGC offset is no gas) and divided by 3 sigma + 2/255, with
-    sigma the temporal noise in the quieter quarter of the view. Kept in float.
+    sigma the temporal noise in the quieter quarter of the view, black borders apart. Kept in float.
     """
 
     channels = 5
     block = 16  # side of the blocks whose means the robust figures are taken over, px
+    black = 2.0 / 255.0  # mean below which a block counts as border: no camera is that dark where it has a scene
 
     def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
         to_short, to_long, to_background = (self.centred(frame - past) for past in (short, long, background))
+        border = (F.avg_pool2d(frame, self.block) < self.black).to(frame.dtype)
         # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
-        sigma = 0.8862 * self.quantile(to_short.abs(), 0.25)
+        quiet = self.quantile(to_short.abs(), 0.25, border)
+        sigma = 0.8862 * (quiet - quiet.floor())  # a night sky that is black almost everywhere is a scene all the same
         scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
         movement = to_long * scale
         parts = (
@@ -48,9 +51,10 @@ class Senses(nn.Module):
     def centred(self, difference: Tensor) -> Tensor:
         return difference - self.quantile(difference, 0.5)
 
-    def quantile(self, image: Tensor, share: float) -> Tensor:
-        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels."""
-        blocks = F.avg_pool2d(image, self.block).flatten(1)
+    def quantile(self, image: Tensor, share: float, last: Tensor | float = 0.0) -> Tensor:
+        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels; blocks where
+        `last` is 1 come after all others."""
+        blocks = (F.avg_pool2d(image, self.block) + last).flatten(1)
         count = max(1, int(blocks.shape[1] * share))
         return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
 

@@ -3,6 +3,7 @@
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
 python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
+python -m quantize.train --data FOOTAGE --minutes 10 --weights runs/student.pt --rounded --rate 3e-4 --out runs/int8.pt
 python -m quantize.train --data FOOTAGE --model teacher --backbone lite0 --out runs/teacher.pt
 torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
 """
@@ -27,132 +28,12 @@ from torch import Tensor, nn
 from edge.errors import ConfigError, FgstpError
 from quantize.authors import load_authors
 from quantize.dataset import Batch, training_batches, validation_batches
-from quantize.losses import LOSSES, targets
 from quantize.models import build, describe, must_match, origin, parameter_groups
+from quantize.recipe import CHANGEABLE, RECIPES, TrainConfig
+from quantize.rollout import Past, batch_loss, validate
+from quantize.rounding import round_convolutions
 from quantize.student import SIZES
 from quantize.teacher import BACKBONES
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """The committed recipe; the shipped weights name it in their provenance."""
-
-    seed: int = 7
-    batch: int = 8
-    frames: int = 12  # between two steps of the optimiser
-    clip_frames: int = 60  # of a rendered clip: long enough to live with one's own mistakes
-    size: int = 160
-    rate: float = 3e-3
-    decay: float = 1e-4
-    ema: float = 0.998
-    loss: str = "mask"
-    side_weight: float = 0.3
-    stray_memory: float = 0.4  # share of clips that start with what another clip left behind
-
-
-RECIPES = {
-    "student": TrainConfig(),
-    "teacher": TrainConfig(rate=1e-3, loss="structure", side_weight=1.0),
-    "authors": TrainConfig(rate=1e-4, loss="structure", side_weight=1.0),  # theirs, after their own training
-}
-CHANGEABLE = ("seed", "batch", "frames", "clip_frames", "size", "rate")  # from the command line
-
-
-@dataclass(frozen=True)
-class Past:
-    """What the frames so far have left behind: the ring's content, for a batch of clips."""
-
-    frames: Tensor  # (L, N, 1, H, W) float32, the last ones, no more than the long lag wants
-    keys: tuple[Tensor, ...]  # of the same frames
-    memories: tuple[Tensor, ...]  # of the same frames
-    background: Tensor
-    stray: Tensor  # what is remembered before the first frame
-    steps: int = 0
-
-    @classmethod
-    def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
-        """Before the first frame; `memory` is what a clip may wrongly remember."""
-        device = next(student.parameters()).device
-        background = batch.background.to(device)
-        if memory is None:
-            memory = student.states(background)["memory"]
-        return cls(background.new_zeros(0, *background.shape), (), (), background, memory)
-
-
-def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[list[dict[str, Tensor]], Past]:
-    """What each step over a batch's frames gives, state carried as the ring would, and the past for the frames that
-    follow; no gradient goes back beyond the first frame."""
-    device = past.background.device
-    frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
-    background, empty = past.background, {**student.states(frames[0]), "memory": past.stray.detach()}
-    keys, memories = ([tensor.detach() for tensor in kept] for kept in (past.keys, past.memories))
-    if student.training:  # one graph for the first steps and the later ones
-        for tensor in (*keys, *memories, *(empty[name] for name in ("memory", "key_short", "key_long"))):
-            tensor.requires_grad_()
-    age, short = batch.age.to(device), batch.steps_per_lag[0]
-    steps: list[dict[str, Tensor]] = []
-    for t in range(len(batch.frames)):
-        now, at = past.steps + t, len(past.frames) + t
-        since = age + now * batch.interval
-        clock = torch.stack((torch.full_like(since, batch.interval if now else 0.0), since), dim=1)
-        states = {"background": background, "memory": memories[at - short] if at >= short else empty["memory"]}
-        for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
-            states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
-            states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            step = student(frames[at], clock, **states)
-        keys.append(step["key"])
-        memories.append(step["memory_next"].float())
-        background = step["background_next"].detach().float()
-        steps.append(step)
-    longest = batch.steps_per_lag[1]
-    kept = tuple(keys[-longest:]), tuple(memories[-longest:])
-    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
-    return steps, after
-
-
-def stacked(steps: list[dict[str, Tensor]], name: str) -> Tensor:
-    """One output of every step, (T, N, ...) float32."""
-    return torch.stack([step[name].float() for step in steps])
-
-
-def unroll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[Any, ...]:
-    """Logits (T, N, 1, h, w) of a batch's frames, those of each side output, and last the past for what follows."""
-    steps, after = roll(student, batch, past, autocast=autocast)
-    sides = [name for name in steps[0] if name.startswith("side")]
-    return *(stacked(steps, name) for name in ("logits", *sides)), after
-
-
-def batch_loss(
-    student: nn.Module, batch: Batch, past: Past, config: TrainConfig, *, autocast: bool
-) -> tuple[Tensor, Tensor, Tensor, Past]:
-    """Loss, the intersection and union of the masks at probability 0.5, and the past for the next frames."""
-    logits, *sides, after = unroll(student, batch, past, autocast=autocast)
-    return *mask_figures(logits, sides, batch, config), after
-
-
-def mask_figures(
-    logits: Tensor, sides: list[Tensor], batch: Batch, config: TrainConfig
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of the masks and of the side outputs, the intersection and union of the masks at probability 0.5."""
-    masks, criterion = batch.masks.to(logits.device), LOSSES[config.loss]
-    loss = criterion(logits, masks) + config.side_weight * sum(criterion(side, masks) for side in sides)
-    target, known = targets(masks, logits)
-    said, true = (logits > 0) & (known > 0), target > 0.5
-    return loss, (said & true).sum(), (said | true).sum()
-
-
-def validate(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
-    """IoU summed over the validation clips."""
-    student.eval()
-    both = union = 0
-    with torch.no_grad():
-        for batch in batches:
-            past = Past.none(student, batch)
-            for part in batch.parts(config.frames):
-                _, i, u, past = batch_loss(student, part, past, config, autocast=autocast)
-                both, union = both + int(i), union + int(u)
-    return both / max(union, 1)
 
 
 def average(ema: nn.Module, student: nn.Module, rate: float) -> None:
@@ -314,6 +195,7 @@ def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
+    parser.add_argument("--rounded", action="store_true", help="learn with the rounding of INT8: for the last minutes")
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
     for name in CHANGEABLE:
         default = getattr(TrainConfig, name)
@@ -344,7 +226,9 @@ def start(options: argparse.Namespace) -> Run:
     given = {name: getattr(options, name) for name in CHANGEABLE if getattr(options, name) is not None}
     torch.manual_seed(given.get("seed", TrainConfig.seed))
     student = network(options).to(device, memory_format=torch.channels_last)
-    config = replace(RECIPES[describe(student)["family"]], **given)
+    config = replace(RECIPES[describe(student)["family"]], **given, rounded=options.rounded)
+    if config.rounded:
+        round_convolutions(student)
     compiled = torch.compile(student) if options.compile else student
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"

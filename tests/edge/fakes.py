@@ -7,7 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge import contract
+from edge import camera, contract
+from edge.camera import CameraCalibration
+from edge.config import CameraSettings
 from edge.records import Array, Frame, Quality, Segmentation
 
 FPS = 30.0
@@ -25,7 +27,15 @@ class FakeSegmenter:
     def __init__(self) -> None:
         self.spec, _ = contract.load("student.int8", verify=False)
         self.backend = FakeBackend()
+        self.calibration: CameraCalibration | None = None
         self.resets = 0
+
+    def for_camera(self, settings: CameraSettings) -> FakeSegmenter:
+        """This one, with the camera's calibration file, which must fit the model."""
+        if settings.calibration:
+            self.calibration = camera.load(settings.calibration)
+            self.calibration.check_model(self.spec, settings.polarity)
+        return self
 
     def reset(self) -> None:
         self.resets += 1

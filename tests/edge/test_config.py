@@ -73,7 +73,7 @@ def test_a_mistake_is_named_with_line_and_key(text, message):
         (GOOD + "    fsp: 3\n", "config:5: cameras.0.fsp: unknown key; did you mean 'fps'?"),
         (GOOD + "    size: big\n", "config:5: cameras.0.size: "),
         (GOOD + "    name: again\n", "config:5: name: this key stands here twice"),
-        (GOOD + "  - {name: south, source: b}\n", "config:5: cameras.1: one camera per process"),
+        (GOOD + "  - {name: north, source: b}\n", "config:5: cameras.1.name: 'north' is the name of another camera"),
         ("device: [\n", "config:2: not YAML"),
         ("device: a\x07\n", "config:1: not YAML"),
     ],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge import playback, service
+from edge import feed, playback, service
 from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings, OutboxSettings
 from edge.errors import BrokenSource, ConfigError, SourceError
 from edge.outbox import Outbox
@@ -29,7 +29,8 @@ BRISK = AlarmSettings(on_delay_s=0.3, off_delay_s=0.5, update_every_s=0.2)
 def segmenter(monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     """The fake, in place of the real one."""
     fake = FakeSegmenter()
-    monkeypatch.setattr(service, "open_segmenter", lambda *_args, **_options: fake)
+    monkeypatch.setattr(service, "load_model", lambda *_args: (fake.spec, fake.backend))
+    monkeypatch.setattr(service, "segmenter_for", lambda settings, *_args: fake.for_camera(settings))
     return fake
 
 
@@ -100,7 +101,7 @@ def test_a_repeated_recording_goes_on_until_asked_to_stop(broker, ear, running, 
 
 
 def test_a_lost_camera_is_bad_quality_and_the_leak_stands(broker, ear, running, segmenter, monkeypatch):
-    monkeypatch.setattr(service, "RETRY_S", (0.6, 0.6))
+    monkeypatch.setattr(feed, "RETRY_S", (0.6, 0.6))
     behaviour = iter([60, None, 60])  # frames until it breaks, or not even there
 
     class Camera:
@@ -137,6 +138,52 @@ def test_a_lost_camera_is_bad_quality_and_the_leak_stands(broker, ear, running, 
 
 def _last(heard: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     return [said for topic, said in heard if topic.endswith("/alarm")][-1]
+
+
+def with_cameras(config: Config, *cameras: CameraSettings) -> Config:
+    return config.model_copy(update={"cameras": cameras})
+
+
+def test_a_camera_that_fails_costs_the_others_nothing(broker, ear, running, tmp_path):
+    clip = write_clip(tmp_path / "clip", 75, plume_from=15, plume_until=45)
+    config = config_for(broker, str(clip))
+    [north] = config.cameras
+    absent = CameraSettings(name="absent", source="rtsp://127.0.0.1:1/none")
+    broken = write_clip(tmp_path / "broken", 20)
+    (broken / "000010.png").write_bytes(b"no picture")
+    running(with_cameras(config, absent, CameraSettings(name="broken", source=str(broken), fps=FPS), north))
+    end = ear.message("event", type="end")
+    assert end["camera"] == "north"
+    assert "camera_lost" in ear.message("alarm", camera="broken", quality="bad")["reasons"]
+    health = ear.message("health")["cameras"]
+    assert set(health) == {"absent", "broken", "north"}
+
+
+def test_cameras_that_outrun_the_processor_share_it_and_stay_fresh(broker, ear, running, segmenter, tmp_path):
+    clip = write_clip(tmp_path / "clip", 30)
+    config = config_for(broker, str(clip), repeat="pingpong")
+    [north] = config.cameras
+    step = segmenter.step
+
+    def slow(frame: Frame) -> Any:
+        time.sleep(0.02)
+        return step(frame)
+
+    segmenter.step = slow
+    names = ["a", "b", "c", "d"]
+    stop = running(with_cameras(config, *(north.model_copy(update={"name": name}) for name in names)))
+
+    def busy(heard: list[tuple[str, dict[str, Any]]]) -> Any:
+        reports = [said["cameras"] for topic, said in heard if topic.endswith("/health")]
+        return [report for report in reports if all(report[name]["frames"] >= 30 for name in names)]
+
+    report = ear.until(busy, 40)[0]
+    stop.set()
+    frames = [report[name]["frames"] for name in names]
+    assert max(frames) - min(frames) <= 2, "each has its turn"
+    assert all(report[name]["dropped"] > 0 for name in names)
+    # one round of four takes about 100 ms; a queue instead of the newest frame would be seconds behind by now
+    assert all(report[name]["latency_p50_ms"] < 300 for name in names)
 
 
 def test_a_recording_that_breaks_ends_the_run_with_its_error(broker, ear, segmenter, tmp_path, monkeypatch):
@@ -248,7 +295,9 @@ def test_a_saved_alarm_that_cannot_be_read_stops_nothing(broker, ear, segmenter,
 
 LEAKY = (
     "import sys\nfrom edge import config, service\nfrom tests.edge.fakes import FakeSegmenter\n"
-    "service.open_segmenter = lambda *_args, **_options: FakeSegmenter()\n"
+    "fake = FakeSegmenter()\n"
+    "service.load_model = lambda *_args: (fake.spec, fake.backend)\n"
+    "service.segmenter_for = lambda settings, *_args: fake.for_camera(settings)\n"
     "service.run(config.load(sys.argv[1]))\n"
 )
 

@@ -16,7 +16,9 @@ from edge.errors import ModelError
 from quantize.dataset import Batch, RenderedBatches
 from quantize.distill import Distillation, DistillConfig, change_loss, feature_loss, load_teacher, logit_loss
 from quantize.models import build, describe
-from quantize.train import RECIPES, Past, batch_loss, parser, start
+from quantize.recipe import RECIPES
+from quantize.rollout import Past, batch_loss
+from quantize.train import parser, start
 from tests.quantize.networks import tiny_teacher
 
 

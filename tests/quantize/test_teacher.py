@@ -10,8 +10,10 @@ import torch
 from edge.errors import ConfigError
 from quantize.correlation import unit
 from quantize.dataset import Batch, RenderedBatches
+from quantize.recipe import RECIPES
+from quantize.rollout import Past, batch_loss, unroll
 from quantize.teacher import ConsecutiveCorrelation, Teacher, TeacherConfig, pack, unpack
-from quantize.train import RECIPES, Past, Run, batch_loss, unroll
+from quantize.train import Run
 from tests.quantize.networks import tiny_teacher
 
 

@@ -12,8 +12,9 @@ import torch
 from calibration.render import GAS, UNKNOWN
 from quantize.dataset import RenderedBatches
 from quantize.losses import mask_loss, targets
+from quantize.recipe import TrainConfig
+from quantize.rollout import Past, batch_loss, unroll
 from quantize.student import Student
-from quantize.train import Past, TrainConfig, batch_loss, unroll
 
 
 def test_unknown_pixels_cost_nothing() -> None:

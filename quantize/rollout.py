@@ -1,0 +1,110 @@
+"""A network over clips through time, its state carried as the device's ring carries it; the loss of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantize.dataset import Batch
+from quantize.losses import LOSSES, targets
+from quantize.recipe import TrainConfig
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the frames so far have left behind: the ring's content, for a batch of clips."""
+
+    frames: Tensor  # (L, N, 1, H, W) float32, the last ones, no more than the long lag wants
+    keys: tuple[Tensor, ...]  # of the same frames
+    memories: tuple[Tensor, ...]  # of the same frames
+    background: Tensor
+    stray: Tensor  # what is remembered before the first frame
+    steps: int = 0
+
+    @classmethod
+    def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
+        """Before the first frame; `memory` is what a clip may wrongly remember."""
+        device = next(student.parameters()).device
+        background = batch.background.to(device)
+        if memory is None:
+            memory = student.states(background)["memory"]
+        return cls(background.new_zeros(0, *background.shape), (), (), background, memory)
+
+
+def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[list[dict[str, Tensor]], Past]:
+    """What each step over a batch's frames gives, state carried as the ring would, and the past for the frames that
+    follow; no gradient goes back beyond the first frame."""
+    device = past.background.device
+    frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
+    background, empty = past.background, {**student.states(frames[0]), "memory": past.stray.detach()}
+    keys, memories = ([tensor.detach() for tensor in kept] for kept in (past.keys, past.memories))
+    if student.training:  # one graph for the first steps and the later ones
+        for tensor in (*keys, *memories, *(empty[name] for name in ("memory", "key_short", "key_long"))):
+            tensor.requires_grad_()
+    age, short = batch.age.to(device), batch.steps_per_lag[0]
+    steps: list[dict[str, Tensor]] = []
+    for t in range(len(batch.frames)):
+        now, at = past.steps + t, len(past.frames) + t
+        since = age + now * batch.interval
+        clock = torch.stack((torch.full_like(since, batch.interval if now else 0.0), since), dim=1)
+        states = {"background": background, "memory": memories[at - short] if at >= short else empty["memory"]}
+        for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
+            states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
+            states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            step = student(frames[at], clock, **states)
+        keys.append(step["key"])
+        memories.append(step["memory_next"].float())
+        background = step["background_next"].detach().float()
+        steps.append(step)
+    longest = batch.steps_per_lag[1]
+    kept = tuple(keys[-longest:]), tuple(memories[-longest:])
+    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
+    return steps, after
+
+
+def stacked(steps: list[dict[str, Tensor]], name: str) -> Tensor:
+    """One output of every step, (T, N, ...) float32."""
+    return torch.stack([step[name].float() for step in steps])
+
+
+def unroll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tuple[Any, ...]:
+    """Logits (T, N, 1, h, w) of a batch's frames, those of each side output, and last the past for what follows."""
+    steps, after = roll(student, batch, past, autocast=autocast)
+    sides = [name for name in steps[0] if name.startswith("side")]
+    return *(stacked(steps, name) for name in ("logits", *sides)), after
+
+
+def batch_loss(
+    student: nn.Module, batch: Batch, past: Past, config: TrainConfig, *, autocast: bool
+) -> tuple[Tensor, Tensor, Tensor, Past]:
+    """Loss, the intersection and union of the masks at probability 0.5, and the past for the next frames."""
+    logits, *sides, after = unroll(student, batch, past, autocast=autocast)
+    return *mask_figures(logits, sides, batch, config), after
+
+
+def mask_figures(
+    logits: Tensor, sides: list[Tensor], batch: Batch, config: TrainConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of the masks and of the side outputs, the intersection and union of the masks at probability 0.5."""
+    masks, criterion = batch.masks.to(logits.device), LOSSES[config.loss]
+    loss = criterion(logits, masks) + config.side_weight * sum(criterion(side, masks) for side in sides)
+    target, known = targets(masks, logits)
+    said, true = (logits > 0) & (known > 0), target > 0.5
+    return loss, (said & true).sum(), (said | true).sum()
+
+
+def validate(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
+    """IoU summed over the validation clips."""
+    student.eval()
+    both = union = 0
+    with torch.no_grad():
+        for batch in batches:
+            past = Past.none(student, batch)
+            for part in batch.parts(config.frames):
+                _, i, u, past = batch_loss(student, part, past, config, autocast=autocast)
+                both, union = both + int(i), union + int(u)
+    return both / max(union, 1)
