@@ -27,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except FgstpError as error:
-        print(f"fgstp-edge: {' '.join(str(error).split())}", file=sys.stderr)
+        for line in error.lines:
+            print(f"fgstp-edge: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -131,6 +132,11 @@ def _doctor(_options: argparse.Namespace) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from edge import camera, config, contract
 
+    if options.schema:
+        print(config.schema())
+        return 0
+    if options.file is None:
+        raise ConfigError("validate: name a FILE to check, or give --schema; see fgstp-edge validate --help")
     if options.file.suffix in (".json", ".onnx"):
         spec, path = contract.load(options.file)
         print(f"{path}: {spec.name}, {spec.precision}, sha256 and tensors as its ModelSpec says")
@@ -241,8 +247,9 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", _doctor, "say what this machine has and what is missing", "doctor")
     validate = add("validate", _validate, "check a configuration or a model without running it", "validate config.yaml")
     validate.add_argument(
-        "file", type=Path, metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"
+        "file", type=Path, nargs="?", metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"
     )
+    validate.add_argument("--schema", action="store_true", help="print the configuration's JSON Schema, for editors")
     bench = add("bench", _bench, "measure frames a second of each backend and precision here", "bench --seconds 10")
     bench.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
     bench.add_argument("--threads", type=_count, default=1, help="inference threads (1)")

@@ -11,28 +11,42 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from edge import payload, pipeline
+from edge import downtime, payload, pipeline
 from edge.annunciator import Annunciator, Outcome
 from edge.capture import without_credentials
 from edge.config import AlarmSettings, CameraSettings
+from edge.downtime import STATE_KEY, Validity
 from edge.errors import FgstpError
+from edge.evidence import Keeper
 from edge.health import CameraHealth, clock_synchronised
+from edge.lifecycle import Cause, State
 from edge.pipeline import MaskMaker
-from edge.records import Event, Frame, Provenance
+from edge.records import Event, Frame, Provenance, Quality
 from edge.zones import ZonedSummariser
 
 log = logging.getLogger("run")
 
-Messages = list[tuple[str, payload.Payload]]
+Saved = Mapping[str, str]
+REMEMBER_S = 60.0  # between two notes on disk that we are still watching
 
 
 class Sink(Protocol):
     """Where messages go: one publisher, or several."""
 
-    def publish(self, kind: str, payload: Mapping[str, Any], camera: str = "") -> None: ...
+    def publish(
+        self, kind: str, payload: Mapping[str, Any], camera: str = "", save: Mapping[str, str | None] | None = None
+    ) -> None: ...
 
-    def publish_all(self, messages: Messages, camera: str, save: Mapping[str, str | None]) -> None:
+    def publish_all(
+        self,
+        messages: list[tuple[str, payload.Payload]],
+        camera: str = "",
+        save: Mapping[str, str | None] | None = None,
+    ) -> None:
         """Several at once, and what is to be remembered with them: on disk together or not at all."""
+
+    def remember(self, save: Mapping[str, str | None]) -> None:
+        """Keep states without a message."""
 
 
 class Channel:
@@ -45,6 +59,7 @@ class Channel:
         rules: Mapping[str, AlarmSettings],
         made_by: Provenance,
         sink: Sink,
+        keeper: Keeper,
         summary_every_s: float,
     ) -> None:
         """`rules` are the settings of each zone that is watched, as `edge.annunciator.rules` gives them."""
@@ -53,14 +68,21 @@ class Channel:
         self._zones = camera.zones
         self._segmenter, self._summariser = segmenter, ZonedSummariser(camera.zones)
         self._annunciator = Annunciator(camera.name, rules)
+        self._keeper, self._recorder = keeper, keeper.recorder(camera.name)
+        self._validity = Validity()
         self._made_by, self._sink = made_by, sink
-        self._summary_every_s, self._next_summary = summary_every_s, 0.0  # time.monotonic() when due
+        self._summary_every_s = summary_every_s
+        self._next_summary = self._next_note = 0.0  # time.monotonic() when due
 
-    def resume(self, saved: Mapping[str, str]) -> None:
+    def resume(self, saved: Saved) -> None:
         """Go on with what stood when the device stopped; say where the alarms stand."""
         say(restored(self._annunciator, self.name, saved), self.name, self._made_by, self._sink)
-        if any(place.condition.phase.alarming for place in self._annunciator.places):
-            log.info("camera %s: the leak that was open when we stopped goes on", self.name)
+        for place in self._annunciator.places:
+            if place.condition.phase.alarming and place.condition.leak is not None:
+                log.info("camera %s: the leak that was open when we stopped goes on", self.name)
+                self._keeper.opened(place.condition.leak.event_id)
+        self._validity, record = watched_again(self.name, saved)
+        self._note(record)
         self._say_standing()
 
     def take(self, frame: Frame, arrived: float) -> None:
@@ -69,7 +91,12 @@ class Channel:
         step = pipeline.taken(self._segmenter.step(frame), self._summariser)
         found = not self.health.connected
         self.health.connected = True
-        self._say(self._annunciator.observe(time.time(), step.zones), always=found)
+        self._recorder.offer(step)
+        outcome = self._annunciator.observe(time.time(), step.zones)
+        if outcome.events:
+            outcome = replace(outcome, events=tuple(self._with_evidence(event) for event in outcome.events))
+        self._say(outcome, always=found)
+        self._monitor(step.summary.quality)
         now = time.monotonic()
         if now >= self._next_summary:
             self._next_summary = now + self._summary_every_s
@@ -86,12 +113,18 @@ class Channel:
         self.health.connected = False
         self._segmenter.reset()
         self._summariser = ZonedSummariser(self._zones)
+        self._recorder.interrupted()
         self._annunciator.interrupted()
         self._say_standing()
 
     def tick(self) -> None:
-        """Let time pass, with frames or without: shelving ends by itself."""
+        """Let time pass, with frames or without: shelving ends by itself, a camera that is away is down."""
         self._say(self._annunciator.tick(time.time()))
+        if not self.health.connected:
+            self._monitor(Quality.GOOD)
+        if (now := time.monotonic()) >= self._next_note:
+            self._next_note = now + REMEMBER_S
+            self._sink.remember(self._watching())
 
     def act(self, message: bytes) -> None:
         """Do what an operator asks, or say why not."""
@@ -99,7 +132,43 @@ class Channel:
         reply = outcome.reply
         if reply is not None and not reply.accepted:
             log.warning("camera %s: refused %s: %s", self.name, reply.command or "a command", reply.reason)
+        if any(step.cause is Cause.SNAPSHOT for step in outcome.transitions):
+            self._recorder.snapshot()
         self._say(outcome)
+
+    def stop(self) -> None:
+        """No frame will come any more."""
+        self._recorder.interrupted()
+        self._sink.remember(self._watching())
+
+    def report(self) -> payload.Payload:
+        """This camera's part of the health message."""
+        return {
+            **self.health.report(),
+            "monitored": self._validity.valid,
+            "downtime_s": self._validity.total_s,
+        }
+
+    def _with_evidence(self, event: Event) -> Event:
+        """The event as it is to be sent; what shows it is on its way to the disk."""
+        if event.type == "end":
+            self._recorder.leak_ended(event)
+        return self._recorder.leak_started(replace(event, provenance=self._made_by)) if event.type == "start" else event
+
+    def _monitor(self, quality: Quality) -> None:
+        """Note whether this camera is monitored at the moment, and why not."""
+        out = all(place.alarm.state is State.OUT_OF_SERVICE for place in self._annunciator.places)
+        present = downtime.reasons(quality, camera_lost=not self.health.connected, out_of_service=out)
+        now, utc = time.monotonic(), time.time()
+        self._validity, record = downtime.step(self._validity, now, utc, present, camera=self.name)
+        self._note(record)
+
+    def _note(self, record: downtime.Downtime | None) -> None:
+        if record is not None:
+            self._sink.publish("downtime", payload.downtime(record), self.name, save=self._watching())
+
+    def _watching(self) -> dict[str, str | None]:
+        return {STATE_KEY.format(camera=self.name): downtime.saved(self._validity, time.time())}
 
     def _say(self, outcome: Outcome, *, always: bool = False) -> None:
         say(outcome, self.name, self._made_by, self._sink)
@@ -112,20 +181,38 @@ class Channel:
         self._sink.publish("alarm", standing, self.name)
 
 
-def close(camera: str, saved: Mapping[str, str], made_by: Provenance, sink: Sink) -> None:
+def close(camera: str, saved: Saved, made_by: Provenance, sink: Sink) -> None:
     """End what was open at a camera that is watched no longer."""
     annunciator = Annunciator(camera, {})
     say(restored(annunciator, camera, saved), camera, made_by, sink)
     sink.publish("alarm", payload.alarm([annunciator.leading], camera, time.time()), camera)
+    state, _ = watched_again(camera, saved)
+    key = STATE_KEY.format(camera=camera)
+    if (record := downtime.closed(state, time.time())) is not None:
+        sink.publish("downtime", payload.downtime(record), camera, save={key: None})
+    else:
+        sink.remember({key: None})
 
 
-def restored(annunciator: Annunciator, camera: str, saved: Mapping[str, str]) -> Outcome:
+def restored(annunciator: Annunciator, camera: str, saved: Saved) -> Outcome:
     """Load what the last run left; a state that cannot be read is said and passed over."""
     try:
         return annunciator.restore(saved, time.time())
     except ValueError as error:
         log.warning("the saved alarm of camera %s cannot be read: %s", camera, " ".join(str(error).split()))
         return Outcome()
+
+
+def watched_again(camera: str, saved: Saved) -> tuple[Validity, downtime.Downtime | None]:
+    """Whether the camera was watched until just now, and a record that opens where it was not."""
+    text = saved.get(STATE_KEY.format(camera=camera))
+    if text is None:
+        return Validity(), None
+    try:
+        return downtime.resumed(text, time.time(), camera=camera)
+    except ValueError as error:
+        log.warning("the saved downtime of camera %s cannot be read: %s", camera, " ".join(str(error).split()))
+        return Validity(), None
 
 
 def say(outcome: Outcome, camera: str, made_by: Provenance, sink: Sink) -> None:

@@ -1,4 +1,4 @@
-"""The configuration file of `fgstp-edge run`: YAML in, one frozen value out, each mistake named with its key and line.
+"""The configuration file of `fgstp-edge run`: YAML in, one frozen value out, every mistake named with its key and line.
 
 Secrets never stand in it: user name and password come from a file or from the environment (see `MqttSettings`).
 """
@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from edge.errors import ConfigError
 from edge.rules import AlarmSettings as AlarmSettings
 from edge.rules import Interval, Name, Seconds, ZoneSettings
 from edge.rules import Strict as _Strict
+
+
+def _resolvable(host: str) -> str:
+    """No name server is asked, but a name such as "a..b" can be asked of none."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("not a host name") from error
+    return host
+
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_resolvable)]
 
 
 def _as_text(value: Any) -> Any:
@@ -71,18 +86,40 @@ class TlsSettings(_Strict):
     key_file: Path | None = None
 
 
-class MqttSettings(_Strict):
-    """The broker. Credentials: `username` and `password_file`, or FGSTP_MQTT_USERNAME and FGSTP_MQTT_PASSWORD."""
+class BrokerAddress(_Strict):
+    """Where a broker listens."""
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    host: Host = "localhost"
+    port: Port = 1883
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class HomeAssistantSettings(_Strict):
+    """Announce every camera to Home Assistant."""
+
+    prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"  # what its MQTT integration listens to
+
+
+class MqttSettings(BrokerAddress):
+    """The broker, with others to fall back on. `edge.mqtt` says where user name and password come from."""
+
+    fallback: tuple[BrokerAddress, ...] = ()  # tried in this order when the first cannot be reached
     protocol: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = "5"
     username: str | None = None
     password_file: Path | None = None
     tls: TlsSettings | None = None
-    keepalive_s: Annotated[int, Field(ge=2, le=3600)] = 15
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 15
+    session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 300  # how long the broker keeps commands for us
     required_at_start: bool = False  # True: give up at once when the broker cannot be reached at the start
     summary_every_s: Seconds = 0.2  # at most one summary message per this time; 0: every frame
+    home_assistant: HomeAssistantSettings | None = None
+
+    @property
+    def brokers(self) -> tuple[BrokerAddress, ...]:
+        """All of them, in the order in which they are tried."""
+        return BrokerAddress(host=self.host, port=self.port), *self.fallback
 
 
 class OutboxSettings(_Strict):
@@ -94,13 +131,6 @@ class OutboxSettings(_Strict):
     replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
 
 
-class BrokerSettings(_Strict):
-    """One of several brokers."""
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
-
-
 SparkplugId = Annotated[str, Field(pattern=r"^[^+/#\x00-\x1f]{1,128}$")]  # one level of a topic; blanks are allowed
 
 
@@ -110,7 +140,7 @@ class SparkplugSettings(_Strict):
     group_id: SparkplugId
     edge_node_id: SparkplugId | None = None  # None: the device's name
     primary_host: SparkplugId | None = None  # wait for this host to be online; None: for none
-    brokers: tuple[BrokerSettings, ...] = ()  # tried in this order; none: mqtt's
+    brokers: tuple[BrokerAddress, ...] = ()  # tried in this order; none: mqtt's
     protocol: Annotated[Literal["5", "3.1.1", None], BeforeValidator(_as_text)] = None
     username: str | None = None
     password_file: Path | None = None
@@ -123,14 +153,35 @@ class SparkplugSettings(_Strict):
         """How each broker is reached, in order."""
         own = {name: getattr(self, name) for name in ("protocol", "username", "password_file", "tls", "keepalive_s")}
         common = mqtt.model_copy(update={name: value for name, value in own.items() if value is not None})
-        brokers = self.brokers or (BrokerSettings(host=mqtt.host, port=mqtt.port),)
+        brokers = self.brokers or (BrokerAddress(host=mqtt.host, port=mqtt.port),)
         return tuple(common.model_copy(update={"host": b.host, "port": b.port}) for b in brokers)
+
+
+class EvidenceSettings(_Strict):
+    """Pictures and clips of leaks, on this device's disk."""
+
+    enabled: bool = True
+    path: Path | None = None  # None: evidence-DEVICE beside the outbox's default place
+    before_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 5.0  # a clip begins so long before the leak…
+    after_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10.0  # …and ends so long after its start
+    max_bytes: Annotated[int, Field(ge=1_000_000)] = 1_000_000_000  # then the oldest goes first
+    min_free_bytes: Annotated[int, Field(ge=0)] = 200_000_000  # left to others on that disk
+    buffer_bytes: Annotated[int, Field(ge=100_000, le=1_000_000_000)] = 8_000_000  # of memory, for each camera
+    publish: Literal["path", "snapshot", "all"] = "path"  # what a message holds beside path and sha256
+
+
+class PrometheusSettings(_Strict):
+    """An HTTP endpoint for Prometheus; it has no password, so that it listens to this machine only."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9750
 
 
 class HealthSettings(_Strict):
     """The report of the device's own state."""
 
     every_s: Interval = 10.0
+    prometheus: PrometheusSettings | None = None
 
 
 class Config(_Strict):
@@ -143,6 +194,7 @@ class Config(_Strict):
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     sparkplug: SparkplugSettings | None = None  # None: no Sparkplug
+    evidence: EvidenceSettings = EvidenceSettings()
     health: HealthSettings = HealthSettings()
     self_test: bool = True  # compute the golden clip before the camera is opened
 
@@ -152,8 +204,14 @@ class Config(_Strict):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+def schema() -> str:
+    """The JSON Schema of the configuration, for editors that check and complete YAML while it is written."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    return json.dumps({**made, "title": "fgstp-edge configuration"}, indent=2)
+
+
 def load(path: str | Path) -> Config:
-    """Read and check a configuration file. Raises ConfigError: "FILE:LINE: path.to.key: what is wrong"."""
+    """Read and check a configuration file. Raises ConfigError: "FILE:LINE: path.to.key: what is wrong", for each."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -163,7 +221,7 @@ def load(path: str | Path) -> Config:
 
 
 def parse(text: str, where: str = "config") -> Config:
-    """Check a configuration given as YAML text; `where` names it in errors. Raises ConfigError."""
+    """Check a configuration given as YAML text; `where` names it in errors. Raises ConfigError with every mistake."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
@@ -173,18 +231,27 @@ def parse(text: str, where: str = "config") -> Config:
         raise ConfigError(f"{where}:{mark.line + 1 if mark else 1}: not YAML: {problem}") from error
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{where}:1: expected keys such as 'device:' and 'cameras:'; see config.example.yaml")
-    _refuse_duplicates(root, where)
+    mistakes = _duplicates(root)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{where}:{_line(root, first['loc'])}: {_explain(first)}") from error
-    names = [camera.name for camera in config.cameras]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            line = _line(root, ("cameras", index, "name"))
-            raise ConfigError(f"{where}:{line}: cameras.{index}.name: {name!r} is the name of another camera already")
-    return config
+        mistakes += [(_line(root, found["loc"]), _explain(found)) for found in _innermost(error.errors())]
+    else:
+        names = [camera.name for camera in config.cameras]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                twice = f"cameras.{index}.name: {name!r} is the name of another camera already"
+                mistakes.append((_line(root, ("cameras", index, "name")), twice))
+        if not mistakes:
+            return config
+    raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))
+
+
+def _innermost(errors: Sequence[Any]) -> list[Any]:
+    """Without what follows from another one: pydantic also calls a list too short whose only item is wrong."""
+    return [
+        e for e in errors if not any(len(o["loc"]) > len(n := e["loc"]) and o["loc"][: len(n)] == n for o in errors)
+    ]
 
 
 def _explain(error: Any) -> str:
@@ -227,15 +294,17 @@ def _line(node: yaml.Node, loc: tuple[str | int, ...]) -> int:
     return line
 
 
-def _refuse_duplicates(node: yaml.Node, where: str) -> None:
+def _duplicates(node: yaml.Node) -> list[tuple[int, str]]:
     """YAML lets a key's second value silently win; here that is a mistake."""
     if isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            _refuse_duplicates(child, where)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, child in node.value:
-            if str(key.value) in seen:
-                raise ConfigError(f"{where}:{key.start_mark.line + 1}: {key.value}: this key stands here twice")
-            seen.add(str(key.value))
-            _refuse_duplicates(child, where)
+        return [found for child in node.value for found in _duplicates(child)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    seen: set[str] = set()
+    mistakes = []
+    for key, child in node.value:
+        if str(key.value) in seen:
+            mistakes.append((key.start_mark.line + 1, f"{key.value}: this key stands here twice"))
+        seen.add(str(key.value))
+        mistakes += _duplicates(child)
+    return mistakes

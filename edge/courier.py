@@ -1,7 +1,8 @@
 """The thread between outbox and broker: it alone touches the disk, so that nobody who watches gas waits for one.
 
-Messages go out in the order they were put, a few at a time, and the next few only when the broker has confirmed these:
-after a lost connection paho resends what was under way, and nothing younger may overtake it.
+Messages go out in the order they were put, snapshots when nothing else waits. They go a few at a time, and the next few
+only when the broker has confirmed these: after a lost connection paho resends what was under way, and nothing younger
+may overtake it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Courier:
 
     def __init__(self, outbox: Outbox, send: Callable[[Message], int], per_s: float) -> None:
         self._outbox, self._send, self._per_s = outbox, send, per_s
-        self._batch = max(1, min(BATCH, int(per_s / 10)))
+        self._batch = self._count = max(1, min(BATCH, int(per_s / 10)))  # under way at most: usually, and now
         self.states = outbox.states()  # what was remembered when we started
         self.standing: Standing = outbox.standing()
         self._wake = threading.Condition()  # over the next five
@@ -58,6 +59,12 @@ class Courier:
         """The same for messages of which the disk must never hold some and not the others."""
         with self._wake:
             self._messages.extend(messages)
+            self._states.update(states)
+            self._wake.notify()
+
+    def remember(self, states: Mapping[str, str | None]) -> None:
+        """Keep what is to be remembered, without a message."""
+        with self._wake:
             self._states.update(states)
             self._wake.notify()
 
@@ -91,7 +98,7 @@ class Courier:
     def _turn(self) -> bool:
         """Write what came, send what may go; False: time to leave."""
         with self._wake:
-            if not self._messages and not self._receipts:
+            if not self._messages and not self._receipts and not self._states:
                 self._wake.wait(self._nap())
             messages, self._messages = self._messages, []
             states, self._states = self._states, {}
@@ -122,11 +129,14 @@ class Courier:
         if not all(taken for _, taken in ours):
             log.warning("the broker refuses our events; they are kept, next try in %.0f s: check our rights", REFUSED_S)
             self._next_send = time.monotonic() + REFUSED_S
+            self._count = 1  # were our rights restored in the midst of several, the later ones would overtake the first
+        elif ours:
+            self._count = self._batch
         return [id_ for id_, taken in ours if taken]
 
     def _send_some(self, now: float) -> None:
         """Hand over the oldest few."""
-        batch = self._outbox.first(self._batch)
+        batch = self._outbox.to_send(self._count)
         self._sent_at, self._next_send = now, now + len(batch) / self._per_s
         for id_, message in batch:
             self._under_way[self._send(message)] = id_

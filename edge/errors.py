@@ -9,7 +9,7 @@ FgstpError
 ├── StorageError     exit 6   the disk is full, read-only or its content is corrupt
 └── SelfTestError    exit 7   the golden clip does not give the golden masks on this device
 
-Each message is one line: what is wrong, where, and what to do about it.
+Each message is one line: what is wrong, where, and what to do about it. A configuration may have several.
 """
 
 from __future__ import annotations
@@ -22,11 +22,24 @@ class FgstpError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the command line prints, one mistake a line."""
+        return (" ".join(str(self).split()),)
+
 
 class ConfigError(FgstpError):
-    """A value that a person wrote is wrong."""
+    """Values that a person wrote are wrong: one message for each of them."""
 
     exit_code = 2
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(mistakes))
+        self._mistakes = mistakes
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(" ".join(mistake.split()) for mistake in self._mistakes)
 
 
 class SourceError(FgstpError):

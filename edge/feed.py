@@ -17,6 +17,7 @@ from edge.playback import Playback, is_live
 from edge.records import Frame
 
 RETRY_S = (1.0, 30.0)  # first and longest wait before a lost camera is tried again
+STUCK_S = 60.0  # a thread that hangs in a camera's driver for longer is a fault; opening may take 20 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Feed:
         self._overtaken = 0  # frames that nobody took before the next one came
         self._skipped = 0  # frames that the source itself gave up, over all passes so far
         self._thread = threading.Thread(target=self._run, name=f"feed {camera.name}", daemon=True)
-        self.ticked = time.monotonic()  # when the thread was last seen alive
+        self._ticked = time.monotonic()  # when the thread was last seen alive
 
     def start(self) -> None:
         """Open the camera, in the background."""
@@ -69,6 +70,11 @@ class Feed:
     def dropped(self) -> int:
         """Frames overtaken by newer ones before they were computed."""
         return self._overtaken + self._skipped
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still turns, be it that it waits for its camera, or has ended with its recording."""
+        return not self._thread.is_alive() or time.monotonic() - self._ticked < STUCK_S
 
     def take(self) -> News | None:
         """The news, once."""
@@ -103,11 +109,11 @@ class Feed:
 
     def _put(self, news: News) -> None:
         """Leave `news` to be taken. A frame gives way to the next frame; nothing else does."""
-        self.ticked = time.monotonic()
+        self._ticked = time.monotonic()
         with self._arrived:
             while self._news is not None and not self._gives_way(news) and not self._stop.is_set():
                 self._arrived.wait(0.5)
-                self.ticked = time.monotonic()
+                self._ticked = time.monotonic()
             self._overtaken += isinstance(self._news, Arrival)
             self._news = news
             self._arrived.notify_all()
@@ -118,4 +124,4 @@ class Feed:
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(0.5, left)):
-            self.ticked = time.monotonic()
+            self._ticked = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import socket
 import time
@@ -69,6 +70,11 @@ class Heartbeat:
         self._every = int(watchdog_us) / 2e6 if watchdog_us.isdigit() else None  # twice as often as asked
         self._last = float("-inf")
 
+    @property
+    def every_s(self) -> float:
+        """How often systemd wants a sign of life from us, s; infinite where it wants none."""
+        return math.inf if self._every is None else self._every
+
     def ready(self) -> None:
         """Start-up is over."""
         self._send("READY=1")
@@ -99,6 +105,18 @@ def rss_mb() -> float:
     """Resident memory of this process, MB (1e6 bytes)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def temperatures(zones: Path = Path("/sys/class/thermal")) -> dict[str, float] | None:
+    """Degrees Celsius of each thermal zone by its type, numbered where a type comes twice; None: there are none."""
+    found: dict[str, float] = {}
+    for zone in sorted(zones.glob("thermal_zone*"), key=lambda path: int(path.name.removeprefix("thermal_zone"))):
+        try:
+            name, degrees = (zone / "type").read_text().strip(), int((zone / "temp").read_text()) / 1000
+        except (OSError, ValueError):
+            continue  # a sensor that is switched off gives an error instead of a figure
+        found[f"{name}_{zone.name.removeprefix('thermal_zone')}" if name in found else name] = degrees
+    return found or None
 
 
 def clock_synchronised() -> bool | None:

@@ -1,4 +1,4 @@
-"""The device's side of MQTT: topics, last will, reconnect. What the messages say is `edge.payload`'s business.
+"""The device's side of MQTT: topics, last will, rights. What the messages say is `edge.payload`'s business.
 
 The broker sees one retained `status` per device, which its last will turns to "offline", and one retained `alarm` per
 camera. Both are published again after each reconnect, so that a restarted broker knows them at once. Events go through
@@ -12,18 +12,20 @@ import logging
 import os
 import random
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.command import MAX_BYTES
-from edge.config import MqttSettings, OutboxSettings
+from edge.config import BrokerAddress, MqttSettings, OutboxSettings
 from edge.courier import Courier
 from edge.errors import ConfigError, TransportError
+from edge.link import Client, Link, expiring, session
 from edge.outbox import Outbox, Standing, default_path
 from edge.payload import encode
 from edge.store import Message, Priority
@@ -32,6 +34,8 @@ log = logging.getLogger("mqtt")
 
 PATIENCE_S = 10.0  # for the broker's answer to a connect
 FAREWELL_S = 2.0  # for the last messages before we go
+STALE_S = 60  # after which a figure of the moment is worth delivering to nobody
+UPDATE_S = 3600  # the same for the updates of a leak
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Topic:
     qos: int
     retain: bool
     kept: Priority | None = None  # what it is worth in the outbox; None: it is not kept
+    expires_s: int | None = None  # after so long the broker need not deliver it any more
 
     def path(self, device: str, camera: str = "") -> str:
         """The topic of one device and, where the pattern has one, camera; "+" stands for any."""
@@ -49,12 +54,14 @@ class Topic:
 
 
 TOPICS = {
-    "summary": Topic("fgstp/{device}/{camera}/summary", qos=0, retain=False),
+    "summary": Topic("fgstp/{device}/{camera}/summary", qos=0, retain=False, expires_s=STALE_S),
     "event": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False, kept=Priority.ALARM),
     # A leak that stays open for a day says so 86,400 times: that must not cost another leak's start or end.
     "update": Topic("fgstp/{device}/{camera}/event", qos=1, retain=False, kept=Priority.TELEMETRY),
     # QoS 0 on purpose: a state that a reconnect sends again must not be overtaken by an older one that is resent.
     "alarm": Topic("fgstp/{device}/{camera}/alarm", qos=0, retain=True),
+    "downtime": Topic("fgstp/{device}/{camera}/downtime", qos=1, retain=False, kept=Priority.STATE),
+    "evidence": Topic("fgstp/{device}/{camera}/evidence", qos=1, retain=False, kept=Priority.SNAPSHOT),
     "status": Topic("fgstp/{device}/status", qos=1, retain=True),
     # An operator's action is told once for all; its answer lets the client go on, and is worth less than an alarm.
     "alarm_event": Topic("fgstp/{device}/{camera}/alarm_event", qos=1, retain=False, kept=Priority.ALARM),
@@ -62,7 +69,7 @@ TOPICS = {
     "reply": Topic("fgstp/{device}/{camera}/cmd/reply", qos=1, retain=False, kept=Priority.STATE),
     # To what was no command: nothing changed by it, and whoever sends rubbish must not fill our disk.
     "refusal": Topic("fgstp/{device}/{camera}/cmd/reply", qos=0, retain=False),
-    "health": Topic("fgstp/{device}/health", qos=0, retain=False),
+    "health": Topic("fgstp/{device}/health", qos=0, retain=False, expires_s=STALE_S),
 }
 
 
@@ -85,10 +92,11 @@ class Publisher:
         self._retained: dict[str, tuple[str, int]] = {}  # topic -> text and QoS, for after a reconnect
         self._answer: Any = None  # the broker's reason code to the last connect
         self._answered = threading.Event()
-        self._complained = False  # one line per loss, not one per attempt
+        self._complained: set[BrokerAddress] = set()  # one line per loss and broker, not one per attempt
         self._client = client(settings, f"fgstp-edge-{device}")
         status = TOPICS["status"]
         self._client.will_set(status.path(device), encode(will), status.qos, status.retain)
+        self._link = Link(self._client, settings)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -104,15 +112,14 @@ class Publisher:
         """Connect, and stay connected from a thread of its own. Raises TransportError only with `required_at_start`."""
         self._courier.start()
         if not self._settings.required_at_start:
-            self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
-            self._client.loop_start()
+            self._link.start()
             return
         try:
-            connect(self._client, self._settings)
-            self._client.loop_start()
+            connect(self._client, self._settings, **session(self._settings))
+            self._link.started()
             if not self._answered.wait(PATIENCE_S) or self._answer.is_failure:
-                self._client.loop_stop()
-                raise TransportError(_refused(self._settings, self._answer))
+                self._link.stop()
+                raise TransportError(_refused(self._link.where, self._answer))
         except TransportError:
             self._courier.close(0)
             raise
@@ -161,6 +168,14 @@ class Publisher:
         if kept:
             self._courier.put_all(kept, save or {})
 
+    def remember(self, save: Mapping[str, str | None]) -> None:
+        """Keep states on disk without a message; None forgets one."""
+        self._courier.remember(save)
+
+    def announce(self, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Retained messages on topics of somebody else's choice, such as Home Assistant's; before `start`."""
+        self._retained.update({topic: (encode(message), 1) for topic, message in messages})
+
     def close(self, farewell: Mapping[str, Any]) -> None:
         """Leave in good order: all on disk or sent, then `farewell` as the status instead of the last will."""
         self._courier.close(FAREWELL_S)
@@ -171,15 +186,15 @@ class Publisher:
                 last.wait_for_publish(FAREWELL_S)
             except (RuntimeError, ValueError):
                 log.warning("lost the broker while saying goodbye; its last will speaks for us")
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._link.stop()
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
         if reason.is_failure:
-            self._complain(_refused(self._settings, reason))
+            self._complain(_refused(self._link.where, reason))
         else:
-            self._complained = False
-            log.info("connected to %s:%d", self._settings.host, self._settings.port)
+            self._complained.clear()
+            log.info("connected to %s", self._link.where)
+            self._link.up()
             with self._lock:
                 self._online = True
                 if self._on_command is not None:
@@ -192,14 +207,18 @@ class Publisher:
         self._answered.set()
 
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:
-        self._complain(f"no broker at {self._settings.host}:{self._settings.port}")
+        self._complain(self._link.why(sys.exc_info()[1]))  # paho calls us while it handles the exception
+        self._link.down()
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
         with self._lock:
-            self._online = False
+            was_online, self._online = self._online, False
         self._courier.connection(False)
-        if reason.is_failure:
-            self._complain(f"lost the broker at {self._settings.host}:{self._settings.port} ({reason})")
+        if reason.is_failure and was_online:
+            self._complain(f"lost the broker at {self._link.where} ({reason})")
+        elif reason.is_failure:
+            self._complain(f"the broker at {self._link.where} hung up before it let us in; check mqtt.tls and protocol")
+        self._link.down()
 
     def _on_publish(self, _client: Any, _data: Any, receipt: int, reason: Any, _properties: Any) -> None:
         self._courier.answered(receipt, not reason.is_failure)
@@ -223,19 +242,20 @@ class Publisher:
                 self._retained[topic] = (text, how.qos)
                 if not self._online:
                     return  # it goes out with the next connection
-        self._client.publish(topic, text, how.qos, how.retain)
+        self._client.publish(topic, text, how.qos, how.retain, **expiring(self._settings, how.expires_s))
 
     def _send(self, message: Message) -> int:
         """Hand one message to paho, which sends it at least once for as long as this process lives."""
-        return int(self._client.publish(message.topic, message.body, qos=1).mid)
+        stale = expiring(self._settings, UPDATE_S if message.priority is Priority.TELEMETRY else None)
+        return int(self._client.publish(message.topic, message.body, qos=1, **stale).mid)
 
     def _complain(self, what: str) -> None:
-        if not self._complained:
+        if self._link.where not in self._complained:
             log.warning("%s; keeping on trying", what)
-        self._complained = True
+        self._complained.add(self._link.where)
 
 
-def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = paho.Client) -> Any:
+def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = Client) -> Any:
     """A paho client with protocol, credentials, TLS and back-off set. Raises ConfigError for unreadable files."""
     protocol = MQTTProtocolVersion.MQTTv5 if settings.protocol == "5" else MQTTProtocolVersion.MQTTv311
     made = make(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
@@ -244,8 +264,9 @@ def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = pa
         made.username_pw_set(username, password)
     if settings.tls is not None:
         tls = settings.tls
+        files = (None if file is None else str(located(file)) for file in (tls.ca_file, tls.cert_file, tls.key_file))
         try:
-            made.tls_set(*(None if file is None else str(file) for file in (tls.ca_file, tls.cert_file, tls.key_file)))
+            made.tls_set(*files)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ConfigError(
                 f"mqtt.tls: the certificates cannot be used: {error}; check the files named there"
@@ -256,30 +277,51 @@ def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = pa
 
 
 def credentials(settings: MqttSettings, environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
-    """User name and password; a file named in the configuration goes before the environment. Raises ConfigError."""
-    username = settings.username or environ.get("FGSTP_MQTT_USERNAME")
-    password = environ.get("FGSTP_MQTT_PASSWORD")
+    """User name and password. Raises ConfigError.
+
+    What the configuration names goes before systemd's credentials `mqtt-username` and `mqtt-password`
+    (LoadCredential=, in $CREDENTIALS_DIRECTORY), and these before FGSTP_MQTT_USERNAME and FGSTP_MQTT_PASSWORD.
+    """
+    username, password = environ.get("FGSTP_MQTT_USERNAME"), environ.get("FGSTP_MQTT_PASSWORD")
+    given = environ.get("CREDENTIALS_DIRECTORY")
+    if given and (Path(given) / "mqtt-username").exists():
+        username = _secret(Path(given) / "mqtt-username", "the credential mqtt-username")
+    if given and (Path(given) / "mqtt-password").exists():
+        password = _secret(Path(given) / "mqtt-password", "the credential mqtt-password")
     if settings.password_file is not None:
-        try:
-            password = settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"mqtt.password_file: cannot read {settings.password_file}; check path and rights"
-            ) from error
+        password = _secret(located(settings.password_file, environ), "mqtt.password_file")
+    username = settings.username or username
     if password is not None and username is None:
         raise ConfigError("mqtt.username: a password needs a user name; set it here or in FGSTP_MQTT_USERNAME")
     return username, password
 
 
-def connect(made: Any, settings: MqttSettings) -> None:
-    """Open the connection, once. Raises TransportError."""
+def located(file: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """A secret that the configuration names: a bare name may be that of a credential in $CREDENTIALS_DIRECTORY."""
+    given = environ.get("CREDENTIALS_DIRECTORY")
+    if given and len(file.parts) == 1 and (Path(given) / file).exists():
+        return Path(given) / file
+    return file
+
+
+def _secret(file: Path, what: str) -> str:
     try:
-        made.connect(settings.host, settings.port, settings.keepalive_s)
-    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError; a silly host name is a ValueError
-        why = getattr(error, "strerror", None) or error
-        raise TransportError(
-            f"cannot reach the MQTT broker at {settings.host}:{settings.port}: {why}; check address and broker"
-        ) from error
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what}: cannot read {file}; check path and rights") from error
+
+
+def connect(made: Client, settings: MqttSettings, **options: Any) -> None:
+    """Open a connection, once, to the first broker that takes it. Raises TransportError."""
+    troubles = []
+    for broker in settings.brokers:
+        try:
+            made.connect(broker.host, broker.port, settings.keepalive_s, **options)
+            return
+        except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError; a port out of range is a ValueError
+            why = getattr(error, "strerror", None) or error
+            troubles.append(f"cannot reach the MQTT broker at {broker}: {why}; check address and broker")
+    raise TransportError(troubles[0])
 
 
 def subscribe(settings: MqttSettings, client_id: str, topics: list[str], receive: Callable[[str, bytes], None]) -> Any:
@@ -302,12 +344,11 @@ def subscribe(settings: MqttSettings, client_id: str, topics: list[str], receive
     made.loop_start()
     if not answered.wait(PATIENCE_S) or answers[-1].is_failure:
         made.loop_stop()
-        raise TransportError(_refused(settings, answers[-1] if answers else None))
+        raise TransportError(_refused(settings.brokers[0], answers[-1] if answers else None))
     return made
 
 
-def _refused(settings: MqttSettings, reason: Any) -> str:
-    where = f"{settings.host}:{settings.port}"
+def _refused(where: BrokerAddress, reason: Any) -> str:
     if reason is None:
         return f"the broker at {where} does not answer; is it an MQTT broker, is mqtt.protocol right?"
     return f"the broker at {where} refuses us: {reason}; check user name, password and protocol"

@@ -104,6 +104,14 @@ class Outbox:
             self._leave(error)
             return self._store.first(count, after)
 
+    def to_send(self, count: int) -> list[tuple[int, Message]]:
+        """The messages that go out next; snapshots, one at a time, when nothing else waits."""
+        try:
+            return self._store.to_send(count)
+        except sqlite3.Error as error:
+            self._leave(error)
+            return self._store.to_send(count)
+
     def states(self) -> dict[str, str]:
         """All that is remembered."""
         try:

@@ -28,7 +28,7 @@ def size(width: int, height: int) -> tuple[int, int]:
 def draw(image: Array, mask: Array, summary: Summary, phase: Phase, event_id: str = "") -> Array:
     """One picture, BGR uint8, of `size(...)`; `image` is the source frame (grey or BGR, 8 or 16 bit)."""
     scale = _scale(image.shape[0])
-    canvas: Array = cv2.resize(_to_bgr(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    canvas: Array = cv2.resize(to_bgr(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     colour = COLOURS[phase]
     large = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -62,19 +62,20 @@ def sheet(pictures: Sequence[Array], columns: int = 3) -> Array:
     return paper
 
 
+def to_bgr(image: Array) -> Array:
+    """A source frame, grey or BGR, 8 or 16 bit, as something to look at: BGR uint8."""
+    if image.dtype == np.uint16:  # stretch between the darkest and the brightest percent
+        low, high = np.percentile(image, (1, 99))
+        image = np.clip((image - low) * (255 / max(high - low, 1)), 0, 255).astype(np.uint8)
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+
+
 def _scale(height: int) -> int:
     return max(1, -(-HEIGHT // height))
 
 
 def _pixel(point: tuple[float, float]) -> tuple[int, int]:
     return round(point[0]), round(point[1])
-
-
-def _to_bgr(image: Array) -> Array:
-    if image.dtype == np.uint16:  # stretch between the darkest and the brightest percent
-        low, high = np.percentile(image, (1, 99))
-        image = np.clip((image - low) * (255 / max(high - low, 1)), 0, 255).astype(np.uint8)
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
 def _write(canvas: Array, text: str, y: int, colour: tuple[int, int, int]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from edge.alarm import shelved_until_utc
 from edge.annunciator import Outcome, Place, weight
 from edge.command import Reply
+from edge.downtime import Downtime
 from edge.lifecycle import Transition
 from edge.records import Event, Provenance, Quality, Summary
 
@@ -77,6 +78,7 @@ def event(record: Event) -> Payload:
         "confidence": record.confidence,
         **quality(record.quality),
         "provenance": None if record.provenance is None else provenance(record.provenance),
+        "snapshot_sha256": record.snapshot_sha256,
     }
 
 
@@ -104,6 +106,7 @@ def _standing(place: Place, camera_lost: bool) -> Payload:
         "since_utc": iso(leak.started_utc) if leak else None,
         "peak_area_px": leak.peak_area_px if leak else 0,
         "alarm_state": alarm.state.value,
+        "acknowledged": not alarm.state.unacknowledged,
         "alarm_sequence": alarm.sequence,
         "raised_by": alarm.event_id or None,
         "priority": alarm.priority.word if alarm.event_id else None,
@@ -158,6 +161,19 @@ def messages(outcome: Outcome, made_by: Provenance) -> list[tuple[str, Payload]]
     if outcome.reply is not None:
         said.append(("refusal" if outcome.reply.command is None else "reply", reply(outcome.reply)))
     return said
+
+
+def downtime(record: Downtime) -> Payload:
+    """A time in which a camera was not monitored: sent when it begins and, under the same id, when it is over."""
+    return {
+        "downtime_id": record.downtime_id,
+        "camera": record.camera,
+        "state": "open" if record.ended_utc is None else "closed",
+        "started_utc": iso(record.started_utc),
+        "ended_utc": None if record.ended_utc is None else iso(record.ended_utc),
+        "duration_s": record.duration_s,
+        "reasons": record.reasons,
+    }
 
 
 def status(device: str, state: str, reason: str | None, utc: float | None, made_by: Provenance) -> Payload:

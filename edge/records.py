@@ -122,3 +122,4 @@ class Event:
     quality: Quality
     provenance: Provenance | None = field(default=None)
     zone: str = ""  # of the camera's view; "": all of it
+    snapshot_sha256: str | None = None  # of the still that shows the start of the leak; at the start only

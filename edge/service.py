@@ -23,15 +23,20 @@ from edge.channel import Channel
 from edge.config import CameraSettings, Config
 from edge.contract import ModelSpec
 from edge.errors import FgstpError
+from edge.evidence import Keeper
 from edge.feed import Arrival, Ended, Feed, Lost
-from edge.health import Heartbeat, clock_synchronised, rss_mb
+from edge.health import Heartbeat, clock_synchronised, rss_mb, temperatures
+from edge.homeassistant import discovery
 from edge.mqtt import Publisher
 from edge.records import Provenance
 from edge.segmenter import Segmenter, load_model
+from edge.transports import Transports, sparkplug_for
+from edge.watchdog import Watchdog
 
 log = logging.getLogger("run")
 
 NAP_S = 0.5  # the longest wait for a frame before the heartbeat's turn
+LOOP_S = 30.0  # a round of the frame loop, or one inference, that takes longer is a fault
 ASKED = 100  # operators' commands that may wait for their turn
 PATIENCE_S = 2.0  # for the camera threads at the end, all together: one may hang in a camera that does not answer
 
@@ -56,15 +61,23 @@ class Service:
         if config.self_test:
             selftest.check(config.model.name, self._backend.name)
         self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
-        will = self._status("offline", "connection_lost", None)
+        self._started = time.monotonic()
+        self._arrived = threading.Condition()
         self._asked: queue.Queue[tuple[str, bytes]] = queue.Queue(ASKED)  # camera, command
+        will = self._status("offline", "connection_lost", None)
         self._publisher = Publisher(
             config.mqtt, config.device, will=will, outbox=config.outbox, on_command=self._on_command
         )
+        names = [one.name for one in config.cameras]
+        if config.mqtt.home_assistant is not None:
+            self._publisher.announce(discovery(config.mqtt.home_assistant.prefix, config.device, names))
+        self._sparkplug = sparkplug_for(config, names, self._on_command)
+        self._transports = Transports(self._publisher, self._sparkplug)
+        self._keeper = Keeper(config.device, config.evidence, self._publisher.publish)
         self._heartbeat = Heartbeat()
-        self._started = time.monotonic()
-        self._arrived = threading.Condition()
+        self._watchdog = Watchdog(self._heartbeat)
         self._posts = [self._post(one, made) for one, made in zip(config.cameras, segmenters, strict=True)]
+        self._report: payload.Payload = self._health()
         self._next_health = self._next_tick = 0.0  # time.monotonic() when due
 
     def run(self) -> None:
@@ -72,24 +85,54 @@ class Service:
         SourceError of the first camera that failed for good when no other is left."""
         self._publisher.start()
         reason = "failed"
-        try:
-            self._publisher.publish("status", self._status("online", None, time.time()))
-            self._resume()
-            self._heartbeat.ready()
-            self._watch()
-            reason = "stopped"
-        except KeyboardInterrupt:
-            reason = "stopped"
-            raise
-        finally:
-            self._heartbeat.stopping()
-            self._stop.set()
-            leave_by = time.monotonic() + PATIENCE_S
-            for post in self._posts:
-                post.feed.join(max(0.0, leave_by - time.monotonic()))
-            self._publish_health()
-            self._publisher.close(self._status("offline", reason, time.time()))
-            log.info("%s after %d frames", reason, sum(post.channel.health.frames for post in self._posts))
+        with contextlib.ExitStack() as others:
+            self._start_others(others)
+            try:
+                self._transports.publish("status", self._status("online", None, time.time()))
+                self._resume()
+                self._heartbeat.ready()
+                self._watch()
+                reason = "stopped"
+            except KeyboardInterrupt:
+                reason = "stopped"
+                raise
+            finally:
+                self._leave(reason)
+
+    def _start_others(self, others: contextlib.ExitStack) -> None:
+        """What works beside the frame loop, and how it ends."""
+        if (settings := self._config.health.prometheus) is not None:
+            from edge import prometheus  # its library is loaded only where it is wanted
+
+            others.callback(prometheus.serve(settings, lambda: self._report))
+        if self._sparkplug is not None:
+            self._sparkplug.start()
+        self._keeper.start()
+        self._watchdog.register("the frame loop", LOOP_S)
+        self._watchdog.require("the outbox", lambda: self._publisher.alive)
+        for post in self._posts:
+            self._require(post)
+        self._watchdog.start()
+
+    def _require(self, post: Post) -> None:
+        self._watchdog.require(f"camera {post.channel.name}", lambda: post.feed.alive)
+
+    def _leave(self, reason: str) -> None:
+        """Stop everything, the transports last: what the others still have to say goes out."""
+        self._heartbeat.stopping()
+        self._watchdog.stop()
+        self._stop.set()
+        leave_by = time.monotonic() + PATIENCE_S
+        for post in self._posts:
+            post.feed.join(max(0.0, leave_by - time.monotonic()))
+            post.channel.stop()
+        self._keeper.close(PATIENCE_S)
+        self._publish_health()
+        farewell = self._status("offline", reason, time.time())
+        if self._sparkplug is not None:
+            self._sparkplug.close(farewell)
+        self._publisher.close(farewell)
+        log.info("%s after %d frames", reason, sum(post.channel.health.frames for post in self._posts))
 
     def _post(self, settings: CameraSettings, segmenter: Segmenter) -> Post:
         calibration = segmenter.calibration
@@ -98,7 +141,8 @@ class Service:
             segmenter,
             rules(settings, camera.alarm_settings(self._config.alarm, calibration)),
             replace(self._made_by, config_hash=camera.settings_hash(self._config.hash, calibration)),
-            self._publisher,
+            self._transports,
+            self._keeper,
             self._config.mqtt.summary_every_s,
         )
         return Post(Feed(settings, self._stop, self._arrived), made)
@@ -111,7 +155,7 @@ class Service:
         ours = {post.channel.name for post in self._posts}
         for key in saved:
             if key not in ours and "/" not in key:  # a slash: something of a camera beside its alarms
-                channel.close(key, saved, self._made_by, self._publisher)
+                channel.close(key, saved, self._made_by, self._transports)
 
     def _watch(self) -> None:
         """Serve the cameras for as long as one of them may still have something to say."""
@@ -126,6 +170,7 @@ class Service:
                 return
             with self._arrived:
                 self._arrived.wait_for(self._due, NAP_S)
+            self._watchdog.tick("the frame loop")
             self._obey()
             ready = [post for post in self._posts if post.feed.waiting and not post.over]
             if ready:
@@ -136,7 +181,7 @@ class Service:
         return self._stop.is_set() or not self._asked.empty() or any(post.feed.waiting for post in self._posts)
 
     def _on_command(self, name: str, message: bytes) -> None:
-        """An operator's command, in the transport's thread."""
+        """An operator's command, in a transport's thread."""
         try:
             self._asked.put_nowait((name, message))
         except queue.Full:
@@ -171,8 +216,6 @@ class Service:
 
     def _routine(self) -> None:
         now = time.monotonic()
-        if self._publisher.alive:
-            self._heartbeat.beat()
         if now >= self._next_tick:
             self._next_tick = now + NAP_S
             for post in self._posts:
@@ -182,16 +225,22 @@ class Service:
             self._publish_health()
 
     def _publish_health(self) -> None:
-        report = {
+        self._report = self._health()
+        self._transports.publish("health", self._report)
+
+    def _health(self) -> payload.Payload:
+        return {
             "device": self._config.device,
             "utc": payload.iso(time.time()),
             "uptime_s": time.monotonic() - self._started,
             "rss_mb": rss_mb(),
+            "temperatures_c": temperatures(),
+            "stuck": self._watchdog.stuck,
             "outbox": self._publisher.waiting.report(),
+            "evidence": self._keeper.report(),
             "backend": self._backend.name,
-            "cameras": {post.channel.name: post.channel.health.report() for post in self._posts},
+            "cameras": {post.channel.name: post.channel.report() for post in self._posts},
         }
-        self._publisher.publish("health", report)
 
     def _status(self, state: str, reason: str | None, utc: float | None) -> payload.Payload:
         return payload.status(self._config.device, state, reason, utc, self._made_by)

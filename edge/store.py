@@ -29,7 +29,7 @@ _TABLES = (
 
 
 class Priority(enum.IntEnum):
-    """What a message is worth when not all can be kept. It does not change their order."""
+    """What a message is worth when not all can be kept. Order it does not change, but snapshots wait for all others."""
 
     SNAPSHOT = 0
     TELEMETRY = 1
@@ -126,9 +126,11 @@ class Store:
         return self._next_id - 1
 
     def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
-        found = "SELECT id, topic, body, priority FROM messages WHERE id > ? ORDER BY id LIMIT ?"
-        rows = self._db.execute(found, (after, count))
-        return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
+        return self._select("WHERE id > ?", after, count)
+
+    def to_send(self, count: int) -> list[tuple[int, Message]]:
+        """The first of all but snapshots; else one snapshot: an alarm that comes now must not wait for many."""
+        return self._select("WHERE priority > 0", count) or self._select("WHERE priority = 0", 1)
 
     def states(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM states").fetchall())
@@ -186,6 +188,11 @@ class Store:
     def _least(self) -> tuple[int, Priority]:
         [(id_, priority)] = self._db.execute("SELECT id, priority FROM messages ORDER BY priority, id LIMIT 1")
         return id_, Priority(priority)
+
+    def _select(self, where: str, *values: int) -> list[tuple[int, Message]]:
+        """Messages by their ids; the last of `values` says how many."""
+        rows = self._db.execute(f"SELECT id, topic, body, priority FROM messages {where} ORDER BY id LIMIT ?", values)
+        return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]
 
     def _first_put(self) -> float | None:
         row = self._db.execute("SELECT put_at FROM messages ORDER BY id LIMIT 1").fetchone()

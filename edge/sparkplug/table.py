@@ -48,7 +48,7 @@ _STRING, _DATETIME = Type.STRING, Type.DATETIME
 CAMERA = (
     Row(1, "Alarm/Active", _BOOLEAN, "alarm.active", _ALARM),
     Row(2, "Alarm/State", _STRING, "alarm.state", _STATE),
-    Row(3, "Alarm/ISA state", _STRING, "alarm.isa_state", _ALARM),
+    Row(3, "Alarm/ISA state", _STRING, "alarm.alarm_state", _ALARM),
     Row(4, "Alarm/Acknowledged", _BOOLEAN, "alarm.acknowledged", _ALARM),
     Row(5, "Alarm/Priority", _STRING, "alarm.priority", _ALARM),
     Row(6, "Alarm/Event id", _STRING, "alarm.event_id", _ALARM),

@@ -138,6 +138,24 @@ def test_an_unknown_key_is_named_with_line_and_suggestion(tmp_path):
         assert line == f"fgstp-edge: {config}:4: alrm: unknown key; did you mean 'alarm'?"
 
 
+def test_validate_names_every_mistake_a_line_each(tmp_path):
+    config = tmp_path / "site.yaml"
+    config.write_text("device: a\ncameras:\n  - {name: n}\nalrm: 1\n")
+    done = fgstp("validate", config)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"fgstp-edge: {config}:3: cameras.0.source: this key is required",
+        f"fgstp-edge: {config}:4: alrm: unknown key; did you mean 'alarm'?",
+    ]
+
+
+def test_validate_prints_the_schema_and_wants_a_file_otherwise():
+    done = fgstp("validate", "--schema")
+    assert done.returncode == 0
+    assert "cameras" in json.loads(done.stdout)["properties"]
+    assert "name a FILE" in refused(2, "validate")
+
+
 def test_an_absent_broker_is_named(clip, tmp_path):
     port = free_port()
     assert f"127.0.0.1:{port}" in refused(5, "watch", "--host", "127.0.0.1", "--port", port)

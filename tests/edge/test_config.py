@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from edge.config import Config, SparkplugSettings, load, parse
+from edge.config import Config, SparkplugSettings, load, parse, schema
 from edge.errors import ConfigError
 
 GOOD = """\
@@ -51,6 +54,8 @@ MISTAKES = [
         "alarm:\n  priority:\n    high_area_share: 0.5\n",
         "config:6: alarm.priority: value error, medium_area_share, high_area_share and critical_area_share must",
     ),
+    ("mqtt:\n  host: a..b\n", "config:6: mqtt.host: value error, not a host name (got 'a..b')"),
+    ("mqtt:\n  fallback: [{host: x, prot: 1}]\n", "config:6: mqtt.fallback.0.prot: unknown key; did you mean 'port'?"),
     ("device: other\n", "config:5: device: this key stands here twice"),
     ("model: {name: a\n", "config:"),
 ]
@@ -70,7 +75,7 @@ def test_a_mistake_is_named_with_line_and_key(text, message):
         ("", "config:1: expected keys"),
         ("- 1\n", "config:1: expected keys"),
         ("device: a\n", "config:1: cameras: this key is required"),
-        ("device: a/b\ncameras: []\n", "config:1: device: string should match pattern"),
+        ("device: a/b\ncameras: [{name: n, source: x}]\n", "config:1: device: string should match pattern"),
         ("device: a\ncameras: []\n", "config:2: cameras: "),
         (GOOD + "    fsp: 3\n", "config:5: cameras.0.fsp: unknown key; did you mean 'fps'?"),
         (GOOD + "    size: big\n", "config:5: cameras.0.size: "),
@@ -85,6 +90,20 @@ def test_a_file_that_is_no_configuration_is_refused_in_one_line(text, message):
         parse(text)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_every_mistake_is_named_in_the_order_of_the_file():
+    text = "device: a/b\ncameras:\n  - {name: n, sorce: x}\nalarm:\n  persistence: 2\n  persistence: 3\nzebra: 1\n"
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert [line.split(": ")[:2] for line in error.value.lines] == [
+        ["config:1", "device"],
+        ["config:3", "cameras.0.sorce"],
+        ["config:3", "cameras.0.source"],
+        ["config:5", "alarm.persistence"],
+        ["config:6", "persistence"],
+        ["config:7", "zebra"],
+    ]
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"], ids=["missing", "binary"])
@@ -164,6 +183,19 @@ def test_the_examples_commented_sparkplug_section_is_the_default_one():
     section = text[first : text.index("health:", first)].replace("\n#", "\n")[1:]
     config = parse(f"device: a\ncameras: [{{name: b, source: c}}]\nsparkplug:\n{section}")
     assert config.sparkplug == SparkplugSettings(group_id="plant")
+
+
+def test_editors_get_a_schema_that_takes_the_example_and_refuses_mistakes():
+    check = jsonschema.Draft202012Validator(json.loads(schema()))
+    check.check_schema(check.schema)
+    example = Path(__file__).parents[2] / "config.example.yaml"
+    check.validate(yaml.safe_load(example.read_text(encoding="utf-8")))
+    for text, message in MISTAKES:
+        if "twice" in message or "a..b" in text or ".nan" in text or text.endswith("{name: a\n"):
+            continue  # what YAML itself says, or a schema cannot
+        found = {".".join(map(str, error.absolute_path)) for error in check.iter_errors(yaml.safe_load(GOOD + text))}
+        assert len(found) == 1, text
+        assert message.split(": ")[1].startswith(found.pop()), text
 
 
 def _keys(model: type) -> set[str]:

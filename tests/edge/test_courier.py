@@ -128,6 +128,23 @@ def test_a_refused_message_stays_and_is_tried_again(hand, caplog, monkeypatch):
     hand.until(lambda: hand.courier.standing.depth == 0)
 
 
+def test_after_a_refusal_messages_go_singly_until_one_is_taken_so_that_none_overtakes_it(hand, monkeypatch):
+    monkeypatch.setattr(courier, "REFUSED_S", 0.05)
+    hand.put(*numbers(1, 5))
+    hand.until(lambda: hand.courier.standing.depth == 5)
+    hand.courier.connection(True)
+    hand.until(lambda: len(hand.sent) == 5)
+    hand.answer(*range(1, 6), accepted=False)
+    hand.until(lambda: len(hand.sent) == 6)
+    hand.answer(6, accepted=False)
+    hand.until(lambda: len(hand.sent) == 7)
+    hand.answer(7)
+    hand.until(lambda: len(hand.sent) == 11)
+    hand.answer(*range(8, 12))
+    hand.until(lambda: hand.courier.standing.depth == 0)
+    assert hand.said == [*numbers(1, 5), "1", "1", *numbers(2, 5)]
+
+
 def test_a_broker_that_never_answers_is_sent_to_again(hand, monkeypatch):
     monkeypatch.setattr(courier, "LOST_S", 0.2)
     hand.courier.connection(True)

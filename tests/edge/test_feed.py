@@ -118,16 +118,27 @@ def test_a_recording_that_breaks_is_lost_for_good(open_feed, tmp_path):
     assert said[-1].wait is None
 
 
-def test_waiting_and_retrying_tick(open_feed, monkeypatch, tmp_path):
+def test_a_thread_that_retries_is_alive_and_one_that_hangs_is_not(open_feed, monkeypatch):
+    hang = threading.Event()
+    monkeypatch.setattr(feed, "RETRY_S", (0.05, 0.05))
+    monkeypatch.setattr(feed, "STUCK_S", 2.0)
     monkeypatch.setattr(playback.capture, "open", lambda *_args, **_options: Flaky())
     monkeypatch.setattr(Flaky, "lives", iter([]), raising=False)
-    lost = open_feed("rtsp://camera")
-    next_news(lost)
-    before = lost.ticked
-    deadline = time.monotonic() + 10
-    while lost.ticked == before:
-        assert time.monotonic() < deadline
+    one = open_feed("rtsp://camera")
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        if one.waiting:
+            one.take()
+        assert one.alive
         time.sleep(0.05)
+    monkeypatch.setattr(playback.capture, "open", lambda *_args, **_options: hang.wait(20) and Flaky())
+    deadline = time.monotonic() + 15
+    while one.alive:
+        assert time.monotonic() < deadline
+        if one.waiting:
+            one.take()
+        time.sleep(0.05)
+    hang.set()
 
 
 def test_stopping_ends_a_thread_that_waits_to_be_heard(tmp_path: Path):

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb
+from edge.health import CameraHealth, Heartbeat, clock_synchronised, rss_mb, temperatures
 from edge.records import Quality
 
 
@@ -51,3 +51,17 @@ def test_a_supervisor_that_went_away_stops_nothing(tmp_path, monkeypatch):
 def test_memory_is_plausible_and_the_clock_can_be_asked():
     assert 10 < rss_mb() < 10_000
     assert clock_synchronised() in (True, False, None)
+
+
+def test_temperatures_are_those_of_the_zones_that_answer(tmp_path):
+    assert temperatures(tmp_path / "absent") is None
+    for number, (kind, degrees) in enumerate(
+        [("cpu", "45500"), ("cpu", "46000"), ("gpu", "not a number"), ("soc", None)]
+    ):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "type").write_text(kind + "\n")
+        if degrees is not None:
+            (zone / "temp").write_text(degrees + "\n")
+    assert temperatures(tmp_path) == {"cpu": 45.5, "cpu_1": 46.0}
+    assert temperatures() is None or all(-60 < degrees < 150 for degrees in temperatures().values())

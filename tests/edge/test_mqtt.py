@@ -271,6 +271,25 @@ def test_credentials_come_from_the_file_then_from_the_environment(tmp_path):
     assert credentials(MqttSettings(username="me", password_file=secret), environ) == ("me", "from file")
 
 
+def test_systemd_credentials_go_before_the_environment_and_behind_what_is_configured(tmp_path):
+    (tmp_path / "mqtt-username").write_text("box\n")
+    (tmp_path / "mqtt-password").write_text("from systemd\n")
+    (tmp_path / "other").write_text("by name\n")
+    environ = {
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+        "FGSTP_MQTT_USERNAME": "env-user",
+        "FGSTP_MQTT_PASSWORD": "from env",
+    }
+    assert credentials(MqttSettings(), environ) == ("box", "from systemd")
+    assert credentials(MqttSettings(password_file=Path("other")), environ) == ("box", "by name")
+    assert mqtt.located(Path("other"), environ) == tmp_path / "other"
+    assert mqtt.located(Path("/etc/other"), environ) == Path("/etc/other")
+    assert mqtt.located(Path("absent"), environ) == Path("absent")
+    (tmp_path / "mqtt-password").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="the credential mqtt-password: cannot read"):
+        credentials(MqttSettings(), environ)
+
+
 def test_unreadable_secrets_and_certificates_are_configuration_errors(tmp_path):
     with pytest.raises(ConfigError, match=r"mqtt\.password_file: cannot read .*/absent"):
         credentials(MqttSettings(username="me", password_file=tmp_path / "absent"), {})

@@ -106,6 +106,16 @@ def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path, caplog):
         assert len(caplog.records) == 4, "one line for each kind, not one for each message"
 
 
+def test_a_snapshot_waits_for_all_others_and_goes_alone(tmp_path):
+    with opened(tmp_path / "box.db") as queue:
+        queue.write([message("s1", SNAPSHOT), message("s2", SNAPSHOT), message("a", ALARM), message("t", TELEMETRY)])
+        sent = []
+        while batch := queue.to_send(20):
+            sent.append([said.body.decode() for _, said in batch])
+            queue.write([], {}, [id_ for id_, _ in batch])
+        assert sent == [["a", "t"], ["s1"], ["s2"]]
+
+
 def test_a_day_without_a_broker_keeps_every_start_and_end_in_order(tmp_path):
     clock, limits, path = Clock(), OutboxSettings(), tmp_path / "box.db"
     with opened(path, limits, clock) as queue:
