@@ -5,6 +5,7 @@ All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisec
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,9 @@ import numpy as np
 
 from edge.motion import shift
 from edge.records import Array, Quality
+from edge.view import View
+
+NO_SCENE = Quality.SHUTTER | Quality.DARK | Quality.SATURATED
 
 WIDTH, HEIGHT = 80, 60
 LEVEL = 1 / 255  # one grey level
@@ -19,6 +23,9 @@ LEVEL = 1 / 255  # one grey level
 FLAT = 0.7 * LEVEL  # standard deviation below which a picture shows no scene
 BLACK, WHITE = 8 * LEVEL, 247 * LEVEL  # means of a flat picture beyond which it is dark or saturated
 FROZEN_S = 1.0  # identical pictures for longer: the camera hangs; shorter runs come from codecs and frame-rate changes
+STUCK_S = 5.0  # a camera that hangs behind a codec: over this time hardly a picture differs from the one before…
+STUCK_RATE = 3.0  # …no more than so many a second: the codec's key frames, and those that mend them…
+STUCK_SHARE = 0.75  # …while this share of the frames repeats its predecessor to the last bit
 HELD_S = 0.25  # identical pictures for this long, then a jump: a shutter event behind a held picture
 
 STEP = 2 * LEVEL  # mean change from one frame to the next below which nothing happened to the whole view
@@ -40,27 +47,38 @@ class Verdict:
 
 
 class Watch:
-    """Looks at every frame of one camera in turn."""
+    """Looks at every frame of one camera in turn.
 
-    def __init__(self) -> None:
+    `partly`: some of the plane is kept constant, and what the image shows there does not count as life.
+    """
+
+    def __init__(self, *, partly: bool = False) -> None:
+        self._partly = partly
         self._contrast = 0.0  # standard deviation of the last scene; outlives a reset, a shutter may last
+        self._view = View()  # outlives it, too: a camera may be knocked while it is away
         self.reset()
 
+    def accept_view(self) -> None:
+        """The present view is the right one."""
+        self._view = View()
+
     def reset(self) -> None:
-        """Forget the view: the next picture is compared with nothing."""
+        """Forget the past: the next picture is compared with nothing."""
         self._image: Array | None = None  # the previous frame as it came
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
         self._same_since = 0.0
+        self._recent: deque[tuple[float, bool]] = deque()  # of STUCK_S: when, and whether the picture was a new one
+        self._new = 0  # of these
         self._anchor: tuple[float, Array] | None = None  # what motion is measured against
         self._moved: tuple[bool, ...] = ()  # the last three looks
 
     def step(self, image: Array, plane: Array, captured: float) -> Verdict:
         """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model."""
         small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        held = self._held(image, captured)
+        held = self._held(small if self._partly else image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
         if deviation < FLAT and (not BLACK <= mean <= WHITE or not image.any()):
-            return Verdict(Quality.DARK)
+            return Verdict(nothing(image, mean))
         if deviation < FLAT and self._contrast > 4 * FLAT:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
@@ -70,8 +88,11 @@ class Watch:
             self._anchor, self._moved = None, ()
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        frozen = Quality.FROZEN if captured - self._same_since > FROZEN_S else Quality.GOOD
-        return Verdict(verdict.quality | frozen | self._motion(small, captured), verdict.gain)
+        frozen = Quality.FROZEN if captured - self._same_since > FROZEN_S or self._stuck() else Quality.GOOD
+        quality = verdict.quality | frozen | self._motion(small, captured)
+        if self._view.changed if quality else self._view.step(small, captured):
+            quality |= Quality.VIEW_CHANGED
+        return Verdict(quality, verdict.gain)
 
     def rescale(self, gain: float, offset: float) -> None:
         """The pictures to come are gain x + offset of those before: a new mapping of 16-bit values."""
@@ -82,11 +103,22 @@ class Watch:
     def _held(self, image: Array, captured: float) -> float:
         """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""
         before, self._image = self._image, image
-        if before is not None and np.array_equal(before, image):
+        same = before is not None and np.array_equal(before, image)
+        self._recent.append((captured, not same))
+        self._new += not same
+        while captured - self._recent[0][0] > STUCK_S:
+            self._new -= self._recent.popleft()[1]
+        if same:
             return 0.0
         held = captured - self._same_since if before is not None else 0.0
         self._same_since = captured
         return held
+
+    def _stuck(self) -> bool:
+        """Whether all that is new for seconds is what a codec makes of one picture."""
+        span = self._recent[-1][0] - self._recent[0][0]
+        few = min(STUCK_RATE * STUCK_S, (1 - STUCK_SHARE) * len(self._recent))
+        return span > 0.9 * STUCK_S and self._new <= few
 
     def _motion(self, small: Array, captured: float) -> Quality:
         """MOVING when two of the last three looks saw the view shift."""
@@ -98,6 +130,13 @@ class Watch:
             self._moved = (*self._moved[-2:], bool(fast and found.response > RESPONSE and found.explained > EXPLAINED))
             self._anchor = captured, small
         return Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
+
+
+def nothing(image: Array, mean: float) -> Quality:
+    """Of a picture that shows nothing: is it black or white? `mean` is that of the plane."""
+    if image.dtype == np.uint8:  # the plane may have been turned over
+        mean = float(image.mean()) / 255
+    return Quality.DARK if mean < 0.5 or not image.any() else Quality.SATURATED
 
 
 def compare(before: Array, after: Array) -> Verdict:

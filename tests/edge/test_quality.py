@@ -133,10 +133,17 @@ def test_a_camera_that_repeats_one_picture_for_more_than_a_second_is_frozen() ->
     assert flags[31] is Quality.GOOD
 
 
-@pytest.mark.parametrize("level", [0, 2, 254, 255])
-def test_black_and_saturated_pictures_are_dark(level: int) -> None:
-    images = [scenes.shot(np.full_like(VIEW, level), i, noise=0.5) for i in range(5)]
-    assert all(flag & Quality.DARK for flag in seen(images))
+@pytest.mark.parametrize(
+    ("level", "flag"),
+    [(0, Quality.DARK), (2, Quality.DARK), (254, Quality.SATURATED), (255, Quality.SATURATED)],
+)
+@pytest.mark.parametrize("inverted", [False, True], ids=["white-hot", "black-hot"])
+def test_a_black_picture_is_dark_and_a_white_one_saturated(level: int, flag: Quality, inverted: bool) -> None:
+    watch = Watch()
+    for i in range(5):
+        image = scenes.shot(np.full_like(VIEW, level), i, noise=0.5)
+        plane = np.float32(255 - image if inverted else image) / np.float32(255)
+        assert watch.step(image, plane, i / 15).quality is flag
 
 
 def test_a_16_bit_camera_without_any_signal_is_dark() -> None:
