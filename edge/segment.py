@@ -14,6 +14,7 @@ import cv2
 from edge import __version__, alarm, camera, capture, overlay, payload
 from edge.alarm import Alarm, AlarmSettings
 from edge.camera import CameraCalibration
+from edge.capture import SourceOptions
 from edge.errors import BrokenSource, StorageError
 from edge.health import clock_synchronised
 from edge.pipeline import Step, process
@@ -53,7 +54,7 @@ def segment(
     is kept, and the BrokenSource says how much.
     """
     settings = camera.alarm_settings(settings or AlarmSettings(), calibration)
-    with capture.open(source, fps=fps, size=size) as footage:
+    with capture.open(source, SourceOptions(fps, size)) as footage:
         if calibration is None:
             segmenter = open_segmenter(model, backend, threads)
         else:

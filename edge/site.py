@@ -20,6 +20,7 @@ import numpy as np
 from edge import __version__, alarm, capture, mask, rate
 from edge.alarm import Alarm, AlarmSettings
 from edge.camera import CameraCalibration, FalseAlarms, Plane
+from edge.capture import SourceOptions
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, SourceError
 from edge.progress import progress
@@ -76,7 +77,7 @@ def _films(
 ) -> Iterator[tuple[str, Iterator[Frame]]]:
     """Each source's name and frames; the frames are to be taken before the next source is asked for."""
     for source in sources:
-        with capture.open(source, fps=fps, size=size) as footage, progress(footage.name, footage.frames) as tick:
+        with capture.open(source, SourceOptions(fps, size)) as footage, progress(footage.name, footage.frames) as tick:
             yield footage.name, _frames(footage, minutes, tick)
 
 

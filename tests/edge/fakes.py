@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edge import contract
+from edge.errors import SourceError
 from edge.records import Array, Frame, Quality, Segmentation
 
 FPS = 30.0
@@ -44,6 +45,24 @@ class FakeSegmenter:
             background=np.full_like(small, 0.2),
             quality=Quality.DARK if not grey.any() else Quality.GOOD,
         )
+
+
+class FakeDevice:
+    """Stands in for one connection to a camera (`edge.capture.live.Device`): each picture, then the end."""
+
+    fps: float | None = 25.0
+
+    def __init__(self, pictures: list[Array]) -> None:
+        self._pictures = iter(pictures)
+        self.closed = False
+
+    def read(self) -> tuple[Array, float | None]:
+        for image in self._pictures:
+            return image, None
+        raise SourceError("the stream ended")
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def picture(plume: bool, number: int = 0) -> Array:
