@@ -5,7 +5,6 @@ All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisec
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 
 from edge.motion import shift
 from edge.records import Array, Quality
+from edge.stuck import Stuck
 from edge.view import View
 
 NO_SCENE = Quality.SHUTTER | Quality.DARK | Quality.SATURATED
@@ -23,9 +23,6 @@ LEVEL = 1 / 255  # one grey level
 FLAT = 0.7 * LEVEL  # standard deviation below which a picture shows no scene
 BLACK, WHITE = 8 * LEVEL, 247 * LEVEL  # means of a flat picture beyond which it is dark or saturated
 FROZEN_S = 1.0  # identical pictures for longer: the camera hangs; shorter runs come from codecs and frame-rate changes
-STUCK_S = 5.0  # a camera that hangs behind a codec: over this time hardly a picture differs from the one before…
-STUCK_RATE = 3.0  # …no more than so many a second: the codec's key frames, and those that mend them…
-STUCK_SHARE = 0.75  # …while this share of the frames repeats its predecessor to the last bit
 HELD_S = 0.25  # identical pictures for this long, then a jump: a shutter event behind a held picture
 
 STEP = 2 * LEVEL  # mean change from one frame to the next below which nothing happened to the whole view
@@ -67,8 +64,7 @@ class Watch:
         self._image: Array | None = None  # the previous frame as it came
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
         self._same_since = 0.0
-        self._recent: deque[tuple[float, bool]] = deque()  # of STUCK_S: when, and whether the picture was a new one
-        self._new = 0  # of these
+        self._stuck = Stuck()
         self._anchor: tuple[float, Array] | None = None  # what motion is measured against
         self._moved: tuple[bool, ...] = ()  # the last three looks
 
@@ -88,8 +84,11 @@ class Watch:
             self._anchor, self._moved = None, ()
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        frozen = Quality.FROZEN if captured - self._same_since > FROZEN_S or self._stuck() else Quality.GOOD
-        quality = verdict.quality | frozen | self._motion(small, captured)
+        quality = verdict.quality | self._motion(small, captured)
+        # 16 bits come without a codec, and their noise may be far below one level of the plane
+        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
+        if stuck or captured - self._same_since > FROZEN_S:
+            quality |= Quality.FROZEN
         if self._view.changed if quality else self._view.step(small, captured):
             quality |= Quality.VIEW_CHANGED
         return Verdict(quality, verdict.gain)
@@ -103,22 +102,11 @@ class Watch:
     def _held(self, image: Array, captured: float) -> float:
         """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""
         before, self._image = self._image, image
-        same = before is not None and np.array_equal(before, image)
-        self._recent.append((captured, not same))
-        self._new += not same
-        while captured - self._recent[0][0] > STUCK_S:
-            self._new -= self._recent.popleft()[1]
-        if same:
+        if before is not None and np.array_equal(before, image):
             return 0.0
         held = captured - self._same_since if before is not None else 0.0
         self._same_since = captured
         return held
-
-    def _stuck(self) -> bool:
-        """Whether all that is new for seconds is what a codec makes of one picture."""
-        span = self._recent[-1][0] - self._recent[0][0]
-        few = min(STUCK_RATE * STUCK_S, (1 - STUCK_SHARE) * len(self._recent))
-        return span > 0.9 * STUCK_S and self._new <= few
 
     def _motion(self, small: Array, captured: float) -> Quality:
         """MOVING when two of the last three looks saw the view shift."""
