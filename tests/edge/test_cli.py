@@ -261,3 +261,11 @@ def test_the_demo_shows_an_alarm_and_leaves_pictures(a_broker, tmp_path):
     assert time.monotonic() - began < 90
     assert cv2.imread(str(tmp_path / "demo" / "contact-sheet.png")).shape[1] > 600
     assert (tmp_path / "demo" / "overlay.mp4").stat().st_size > 10_000
+
+
+def test_a_camera_that_draws_in_colours_or_16_bits_is_segmented_as_it_draws(clip, tmp_path):
+    out = ("--out", tmp_path / "out", "--fps", 15, "--backend", "onnxruntime")
+    done = fgstp("segment", clip, *out, "--palette", "ironbow", "--range", 100, 200)
+    assert done.returncode == 0, done.stderr
+    assert "palette 'irn': not known; known are iron, ironbow" in refused(2, "segment", clip, *out, "--palette", "irn")
+    assert "--range 200 100: the first must be below" in refused(2, "calibrate", clip, *out, "--range", 200, 100)

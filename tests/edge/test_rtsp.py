@@ -68,20 +68,20 @@ def test_a_camera_that_is_killed_stalled_and_restarted_comes_back(clip: Path, ca
         assert isinstance(source, live.Camera)
         with source:
             frames = iter(source)
-            seen.append(take(frames, 30))
+            seen.append(take(frames, 15))
             assert (source.fps, source.size) == (cameras.FPS, cameras.SIZE)
 
             server.kill()
             until_said(source, f"cannot connect: nothing listens at 127.0.0.1:{port}")
             server.start()
             take(frames, 2)  # of the time before
-            seen.append(take(frames, 30))
+            seen.append(take(frames, 15))
 
             with server.stalled():
                 until_said(source, "no frame within 2 s")
                 until_said(source, "cannot connect: 127.0.0.1 does not answer")
             take(frames, 2)
-            seen.append(take(frames, 30))
+            seen.append(take(frames, 15))
     for run in seen:
         check(run)
     everything = [frame.captured for run in seen for frame in run]
