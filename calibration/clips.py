@@ -102,7 +102,7 @@ class Clip:
 
     def frames(self) -> Iterator[Frame]:
         """Decode from the beginning. Raises SourceError."""
-        with edge.capture.open(str(self.source), fps=self.fps) as source:
+        with edge.capture.open(str(self.source), edge.capture.SourceOptions(self.fps)) as source:
             yield from source
 
 

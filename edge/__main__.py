@@ -15,6 +15,7 @@ from edge.errors import ConfigError, FgstpError
 
 if TYPE_CHECKING:
     from edge.config import MqttSettings
+    from edge.rendering import Rendering
 
 BACKENDS = ("auto", "openvino", "onnxruntime", "cuda", "tensorrt")
 
@@ -50,10 +51,22 @@ def _segment(options: argparse.Namespace) -> int:
         with_overlay=options.overlay,
         fps=options.fps,
         size=options.size,
+        rendering=_rendering(options),
         calibration=camera.load(options.camera) if options.camera else None,
     )
     print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
     return 0
+
+
+def _rendering(options: argparse.Namespace) -> Rendering:
+    from edge import palette
+    from edge.rendering import Range, Rendering
+
+    if options.range and not options.range[0] < options.range[1]:
+        raise ConfigError(f"--range {options.range[0]:g} {options.range[1]:g}: the first must be below the second")
+    return Rendering(
+        palette.check(options.palette) if options.palette else None, Range(*options.range) if options.range else None
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -79,6 +92,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         backend=options.backend,
         threads=options.threads,
         polarity=options.polarity,
+        rendering=_rendering(options),
         fps=options.fps,
         size=options.size,
         minutes=options.minutes,
@@ -199,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
     segment.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_rendering(segment)
     _add_model(segment)
 
     calibrate = add(
@@ -218,6 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--polarity", choices=("white_hot", "black_hot"), default="white_hot", help="of the camera")
     calibrate.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     calibrate.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_rendering(calibrate)
     _add_model(calibrate)
 
     run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")
@@ -262,6 +278,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--backend", choices=BACKENDS, default="auto", help="inference runtime (auto: the faster one here)"
     )
     parser.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
+
+
+def _add_rendering(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--palette", metavar="NAME", help="colours that the camera draws in, such as ironbow (grey)")
+    parser.add_argument(
+        "--range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="16-bit values of black and white (percentiles)"
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -49,13 +49,21 @@ class Sink(Protocol):
         """Keep states without a message."""
 
 
+class Eye(MaskMaker, Protocol):
+    """A Segmenter, or what stands in for one."""
+
+    def reset(self, *, keep_view: bool = False) -> None: ...
+
+    def accept_view(self) -> None: ...
+
+
 class Channel:
     """The state of one camera, and what is published of it. Frames come in the order of their capture."""
 
     def __init__(
         self,
         camera: CameraSettings,
-        segmenter: MaskMaker,
+        segmenter: Eye,
         rules: Mapping[str, AlarmSettings],
         made_by: Provenance,
         sink: Sink,
@@ -111,7 +119,7 @@ class Channel:
             then = "it is given up" if wait is None else f"next try in {wait:.0f} s"
             log.warning("camera %s lost: %s; %s", self.name, without_credentials(str(error)), then)
         self.health.connected = False
-        self._segmenter.reset()
+        self._segmenter.reset(keep_view=True)  # if it comes back with another view, somebody has knocked it
         self._summariser = ZonedSummariser(self._zones)
         self._recorder.interrupted()
         self._annunciator.interrupted()
@@ -132,8 +140,11 @@ class Channel:
         reply = outcome.reply
         if reply is not None and not reply.accepted:
             log.warning("camera %s: refused %s: %s", self.name, reply.command or "a command", reply.reason)
-        if any(step.cause is Cause.SNAPSHOT for step in outcome.transitions):
+        causes = {step.cause for step in outcome.transitions}
+        if Cause.SNAPSHOT in causes:
             self._recorder.snapshot()
+        if causes & {Cause.RESET, Cause.IN_SERVICE}:  # whoever worked at the camera says that it stands as it should
+            self._segmenter.accept_view()
         self._say(outcome)
 
     def stop(self) -> None:

@@ -17,9 +17,24 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from edge.errors import ConfigError
+from edge.rendering import Range, Rendering
 from edge.rules import AlarmSettings as AlarmSettings
-from edge.rules import Interval, Name, Seconds, ZoneSettings
+from edge.rules import Interval, Name, Seconds, Share, ZoneSettings
 from edge.rules import Strict as _Strict
+
+Level = Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)]  # of a 16-bit picture
+
+
+def _corners(place: Any) -> Any:
+    """Of a box [left, top, width, height], which a polygon is written as for short; all else is passed on."""
+    if not (isinstance(place, list | tuple) and len(place) == 4 and all(isinstance(v, int | float) for v in place)):
+        return place
+    left, top, width, height = place
+    right, bottom = (round(end, 9) for end in (left + width, top + height))  # 0.7 + 0.3 is not to be above 1
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+Place = Annotated[tuple[tuple[Share, Share], ...], BeforeValidator(_corners), Field(min_length=3, max_length=100)]
 
 
 def _resolvable(host: str) -> str:
@@ -41,13 +56,22 @@ def _as_text(value: Any) -> Any:
 
 
 class CameraSettings(_Strict):
-    """One camera, or a recording that stands in for one."""
+    """One camera, or a recording that stands in for one.
+
+    Credentials: `username` and `password_file`, or FGSTP_CAMERA_USERNAME and FGSTP_CAMERA_PASSWORD.
+    """
 
     name: Name
-    source: Annotated[str, Field(min_length=1)]  # rtsp://… | /dev/videoN | video file | folder of images
+    source: Annotated[str, Field(min_length=1)]  # see docs/sources.md
+    username: str | None = None
+    password_file: Path | None = None
     fps: Annotated[float, Field(gt=0, le=240, allow_inf_nan=False)] | None = None  # None: what the source says
-    size: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None  # WxH; raw frames only
+    size: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None  # WxH; raw frames, devices
+    pixel_format: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,16}$")] | None = None  # /dev/videoN and aravis: only
     polarity: Literal["white_hot", "black_hot"] = "white_hot"
+    palette: str | None = None  # colours that the camera draws in; None: grey
+    range: tuple[Level, Level] | None = None  # 16-bit values that become black and white; None: percentiles
+    ignore: tuple[Place, ...] = ()  # burnt-in text and logos, in shares of the view
     realtime: bool = True  # play a recording at camera rate; False: as fast as it goes
     repeat: Literal["once", "loop", "pingpong"] = "once"  # what follows the last frame of a recording
     calibration: Path | None = None  # what `fgstp-edge calibrate` wrote for this camera
@@ -68,6 +92,28 @@ class CameraSettings(_Strict):
             return None
         width, height = self.size.split("x")
         return int(width), int(height)
+
+    @property
+    def rendering(self) -> Rendering:
+        """How the camera draws."""
+        return Rendering(self.palette, None if self.range is None else Range(*self.range), self.ignore)
+
+    @field_validator("palette")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            from edge import palette
+
+            if name not in palette.names():
+                raise ValueError(f"no such palette; known are {', '.join(palette.names())}")
+        return name
+
+    @field_validator("range")
+    @classmethod
+    def _rises(cls, ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        if ends is not None and not ends[0] < ends[1]:
+            raise ValueError("the first value must be below the second")
+        return ends
 
 
 class ModelSettings(_Strict):
@@ -264,7 +310,8 @@ def _explain(error: Any) -> str:
         known = _keys_at(loc[:-1])
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
         return f"{key}: unknown key; " + (f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}")
-    message = error["msg"][0].lower() + error["msg"][1:]
+    said = error["msg"].removeprefix("Value error, ")
+    message = said[0].lower() + said[1:]
     return f"{key}: {message} (got {str(error['input'])[:60]!r})"
 
 

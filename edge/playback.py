@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from edge import capture
+from edge.capture import SourceOptions, credentials
 from edge.config import CameraSettings
 from edge.errors import ConfigError
 from edge.records import Array, Frame
@@ -76,7 +77,11 @@ class Playback:
         return clip
 
     def _open(self) -> capture.Source:
-        return capture.open(self._camera.source, fps=self._camera.fps, size=self._camera.shape)
+        """The login is looked up each time: a password that was changed in its file serves from the next time on."""
+        camera = self._camera
+        login = credentials.find(camera.username, camera.password_file) if is_live(camera.source) else None
+        options = SourceOptions(fps=camera.fps, size=camera.shape, pixel_format=camera.pixel_format, credentials=login)
+        return capture.open(camera.source, options)
 
 
 def is_live(source: str) -> bool:

@@ -1,8 +1,9 @@
-"""Frame -> the model's frame input (1, 1, H, W), and the way back: grey, scale, size, polarity; nothing else.
+"""Frame -> the model's frame input (1, 1, H, W), and the way back: grey, scale, size, polarity, what to ignore.
 
-An 8-bit picture is divided by 255. A 16-bit one is mapped to 0..1 between two values: given ones, or percentiles of the
-scene with some room around them. They are taken once and kept until the scene leaves the range, since a range that
-follows every frame would look like a camera that keeps changing its gain.
+A picture in a palette's colours is brought back to grey. An 8-bit picture is divided by 255. A 16-bit one is mapped to
+0..1 between two values: given ones, or percentiles of the scene with some room around them. They are taken once and
+kept until the scene leaves the range, since a range that follows every frame would look like a camera that keeps
+changing its gain. What is to be ignored becomes one grey.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import cv2
 import numpy as np
 
 from edge.contract import ModelSpec
+from edge.palette import Palette
 from edge.records import Array
+from edge.rendering import PLAIN, Polygon, Range, Rendering
 
 Size = tuple[int, int]  # width, height
 
 STEPS = 64  # of a 16-bit range at least: sensor noise alone is no picture
 FLAT = 0.05  # share of the 16-bit range below which a picture shows no scene, so a closed shutter changes no range
+IGNORED = 0.5  # what the model sees where the view is to be ignored
 NARROW, NARROW_FRAMES = 0.25, 300  # a scene that fills less than this share for so many frames gets a range of its own
 
 
@@ -55,14 +59,6 @@ def fit(source: Size, spec: ModelSpec) -> Geometry:
     return Geometry(source, spec.size, left, top, inner[0], inner[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The 16-bit values that become 0 and 1."""
-
-    low: float
-    high: float
-
-
 class Preprocessor:
     """One camera's way into the model. Buffers are reused: what `step` gives holds until the next call."""
 
@@ -71,36 +67,56 @@ class Preprocessor:
         spec: ModelSpec,
         *,
         polarity: Literal["white_hot", "black_hot"] = "white_hot",
-        fixed_range: Range | None = None,
+        rendering: Rendering = PLAIN,
     ) -> None:
+        """Raises ConfigError for an unknown palette."""
         self._spec = spec
         self._inverted = polarity == "black_hot"
-        self._fixed = fixed_range
-        self._range: Range | None = fixed_range
+        self._fixed = rendering.range
+        self._range: Range | None = rendering.range
+        self._palette = Palette(rendering.palette) if rendering.palette else None
+        self._ignore = rendering.ignore
         self._narrow = 0  # frames in a row whose scene fills little of the range
         self._input: Array = np.zeros(spec.inputs["frame"].shape, np.float32)
         self._plane: Array = self._input[0, 0]
-        self._scaled: Array = np.zeros((1, 1), np.float32)  # the source in 0..1, before it is resized
-        self.geometry = fit(spec.size, spec)
+        self._place_source(spec.size)
         self.remapped: tuple[float, float] | None = None  # earlier pictures in the last step's mapping: gain, offset
 
     def step(self, image: Array) -> Array:
         """(H, W) or (H, W, 3 BGR), uint8 or uint16 -> (1, 1, H, W) float32 0..1."""
         height, width = image.shape[:2]
         if self.geometry.source != (width, height):
-            self.geometry = fit((width, height), self._spec)
-            self._scaled = np.zeros((height, width), np.float32)
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            self._place_source((width, height))
+        grey = self._grey(image)
         same = self._plane.shape == grey.shape
         self._scale(grey, self._plane if same else self._scaled)
         if not same:
-            self._place(self._scaled)
+            self._resize(self._scaled)
+        if self.ignored is not None:
+            self._inner[self.ignored] = IGNORED
+        if self._inner.shape != self._plane.shape:
+            self._surround()
         return self._input
+
+    def _place_source(self, source: Size) -> None:
+        """Get ready for pictures of this size."""
+        self.geometry = at = fit(source, self._spec)
+        self._scaled: Array = np.zeros(source[::-1], np.float32)  # the source in 0..1, before it is resized
+        self._inner: Array = self._plane[at.y : at.y + at.height, at.x : at.x + at.width]
+        self.ignored = covered(self._ignore, at.width, at.height) if self._ignore else None
+        self._seen = ~covered(self._ignore, *source)[::4, ::4] if self._ignore else None  # what makes the 16-bit range
+
+    def _grey(self, image: Array) -> Array:
+        if image.ndim == 2:
+            return image
+        if self._palette is not None and image.dtype == np.uint8:
+            return self._palette.grey(image)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
     def _scale(self, grey: Array, out: Array) -> None:
         """Grey levels of any depth -> 0..1 in `out`."""
         self.remapped = None
-        if grey.dtype == np.uint8:
+        if grey.dtype != np.uint16:
             np.divide(grey, np.float32(255), out=out, casting="unsafe")
         else:
             self._range = self._suitable(grey)
@@ -115,7 +131,8 @@ class Preprocessor:
         """The range in use, or a new one where the scene has left it or has filled little of it for long."""
         if self._fixed is not None:
             return self._fixed
-        low, high = (float(value) for value in np.percentile(grey[::4, ::4], (1, 99)))
+        scene = grey[::4, ::4] if self._seen is None else grey[::4, ::4][self._seen]
+        low, high = (float(value) for value in np.percentile(scene, (1, 99)))
         old, spread = self._range, high - low
         if old is not None:
             span = old.high - old.low
@@ -133,14 +150,25 @@ class Preprocessor:
             self.remapped = (gain, 1 - gain - offset) if self._inverted else (gain, offset)
         return new
 
-    def _place(self, scaled: Array) -> None:
-        """Resize into the input; letterbox borders mirror the picture, so that its noise statistics hold there."""
-        at = self.geometry
-        inner = self._plane[at.y : at.y + at.height, at.x : at.x + at.width]
-        shrinking = at.width < scaled.shape[1] or at.height < scaled.shape[0]
+    def _resize(self, scaled: Array) -> None:
+        """Into the input."""
+        height, width = self._inner.shape
+        shrinking = width < scaled.shape[1] or height < scaled.shape[0]
         cv2.resize(
-            scaled, (at.width, at.height), inner, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+            scaled, (width, height), self._inner, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         )
-        if (at.width, at.height) != at.model:
-            right, bottom = at.model[0] - at.x - at.width, at.model[1] - at.y - at.height
-            cv2.copyMakeBorder(inner.copy(), at.y, bottom, at.x, right, cv2.BORDER_REFLECT, self._plane)
+
+    def _surround(self) -> None:
+        """Letterbox borders mirror the picture, so that its noise statistics hold there."""
+        at = self.geometry
+        right, bottom = at.model[0] - at.x - at.width, at.model[1] - at.y - at.height
+        cv2.copyMakeBorder(self._inner.copy(), at.y, bottom, at.x, right, cv2.BORDER_REFLECT, self._plane)
+
+
+def covered(ignore: tuple[Polygon, ...], width: int, height: int) -> Array:
+    """(height, width) bool: every pixel that the polygons touch, and those beside it, which resizing mixes in."""
+    touched = np.zeros((height, width), np.uint8)
+    for polygon in ignore:
+        corners = np.array(polygon, np.float64) * (width, height)
+        cv2.fillPoly(touched, [np.rint(corners).astype(np.int32)], 1)
+    return np.asarray(cv2.dilate(touched, np.ones((3, 3), np.uint8)) > 0)

@@ -12,6 +12,10 @@ import numpy as np
 
 from edge.motion import shift
 from edge.records import Array, Quality
+from edge.stuck import Stuck
+from edge.view import View
+
+NO_SCENE = Quality.SHUTTER | Quality.DARK | Quality.SATURATED
 
 WIDTH, HEIGHT = 80, 60
 LEVEL = 1 / 255  # one grey level
@@ -40,27 +44,37 @@ class Verdict:
 
 
 class Watch:
-    """Looks at every frame of one camera in turn."""
+    """Looks at every frame of one camera in turn.
 
-    def __init__(self) -> None:
+    `partly`: some of the plane is kept constant, and what the image shows there does not count as life.
+    """
+
+    def __init__(self, *, partly: bool = False) -> None:
+        self._partly = partly
         self._contrast = 0.0  # standard deviation of the last scene; outlives a reset, a shutter may last
+        self._view = View()  # outlives it, too: a camera may be knocked while it is away
         self.reset()
 
+    def accept_view(self) -> None:
+        """The present view is the right one."""
+        self._view = View()
+
     def reset(self) -> None:
-        """Forget the view: the next picture is compared with nothing."""
+        """Forget the past: the next picture is compared with nothing."""
         self._image: Array | None = None  # the previous frame as it came
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
         self._same_since = 0.0
+        self._stuck = Stuck()
         self._anchor: tuple[float, Array] | None = None  # what motion is measured against
         self._moved: tuple[bool, ...] = ()  # the last three looks
 
     def step(self, image: Array, plane: Array, captured: float) -> Verdict:
         """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model."""
         small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        held = self._held(image, captured)
+        held = self._held(small if self._partly else image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
         if deviation < FLAT and (not BLACK <= mean <= WHITE or not image.any()):
-            return Verdict(Quality.DARK)
+            return Verdict(nothing(image, mean))
         if deviation < FLAT and self._contrast > 4 * FLAT:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
@@ -70,8 +84,14 @@ class Watch:
             self._anchor, self._moved = None, ()
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        frozen = Quality.FROZEN if captured - self._same_since > FROZEN_S else Quality.GOOD
-        return Verdict(verdict.quality | frozen | self._motion(small, captured), verdict.gain)
+        quality = verdict.quality | self._motion(small, captured)
+        # 16 bits come without a codec, and their noise may be far below one level of the plane
+        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
+        if stuck or captured - self._same_since > FROZEN_S:
+            quality |= Quality.FROZEN
+        if self._view.changed if quality else self._view.step(small, captured):
+            quality |= Quality.VIEW_CHANGED
+        return Verdict(quality, verdict.gain)
 
     def rescale(self, gain: float, offset: float) -> None:
         """The pictures to come are gain x + offset of those before: a new mapping of 16-bit values."""
@@ -98,6 +118,13 @@ class Watch:
             self._moved = (*self._moved[-2:], bool(fast and found.response > RESPONSE and found.explained > EXPLAINED))
             self._anchor = captured, small
         return Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
+
+
+def nothing(image: Array, mean: float) -> Quality:
+    """Of a picture that shows nothing: is it black or white? `mean` is that of the plane."""
+    if image.dtype == np.uint8:  # the plane may have been turned over
+        mean = float(image.mean()) / 255
+    return Quality.DARK if mean < 0.5 or not image.any() else Quality.SATURATED
 
 
 def compare(before: Array, after: Array) -> Verdict:

@@ -27,7 +27,9 @@ class Quality(enum.Flag):
     SHUTTER = enum.auto()  # a shutter (NUC) event: the frame shows no scene
     MOVING = enum.auto()  # the view moves: temporal differences are not to be believed
     FROZEN = enum.auto()  # the camera repeats one frame
-    DARK = enum.auto()  # black or saturated: nothing to see
+    DARK = enum.auto()  # black: nothing to see
+    SATURATED = enum.auto()  # white: nothing to see
+    VIEW_CHANGED = enum.auto()  # not the view of the last minutes: the mask holds, places in the view may not
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,7 +39,15 @@ class Quality(enum.Flag):
     @property
     def believable(self) -> bool:
         """Whether this frame's mask may move the alarm state at all."""
-        return not self & (Quality.CUT | Quality.GAP | Quality.SHUTTER | Quality.MOVING | Quality.FROZEN | Quality.DARK)
+        return not self & (
+            Quality.CUT
+            | Quality.GAP
+            | Quality.SHUTTER
+            | Quality.MOVING
+            | Quality.FROZEN
+            | Quality.DARK
+            | Quality.SATURATED
+        )
 
 
 @dataclass(frozen=True, slots=True)

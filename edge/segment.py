@@ -13,12 +13,15 @@ import cv2
 
 from edge import __version__, camera, capture, condition, overlay, payload
 from edge.camera import CameraCalibration
+from edge.capture import SourceOptions
+from edge.capture.credentials import find
 from edge.condition import AlarmSettings, Condition
 from edge.errors import BrokenSource, StorageError
 from edge.health import clock_synchronised
 from edge.pipeline import Step, process
 from edge.progress import progress
 from edge.records import Event, Provenance
+from edge.rendering import PLAIN, Rendering
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 
@@ -43,6 +46,7 @@ def segment(
     fps: float | None = None,
     size: tuple[int, int] | None = None,
     settings: AlarmSettings | None = None,
+    rendering: Rendering = PLAIN,
     calibration: CameraCalibration | None = None,
 ) -> Outcome:
     """Run the whole pipeline over `source` and write what it says below `out`.
@@ -53,12 +57,19 @@ def segment(
     is kept, and the BrokenSource says how much.
     """
     settings = camera.alarm_settings(settings or AlarmSettings(), calibration)
-    with capture.open(source, fps=fps, size=size) as footage:
+    with capture.open(source, SourceOptions(fps, size, credentials=find(None, None))) as footage:
         if calibration is None:
-            segmenter = open_segmenter(model, backend, threads)
+            segmenter = open_segmenter(model, backend, threads, rendering=rendering)
         else:
             calibration.check_size(footage.size)
-            segmenter = open_segmenter(model, backend, threads, polarity=calibration.polarity, calibration=calibration)
+            segmenter = open_segmenter(
+                model,
+                backend,
+                threads,
+                polarity=calibration.polarity,
+                rendering=rendering,
+                calibration=calibration,
+            )
         made_by = _provenance(segmenter, settings, calibration)
         done = leaks = 0
         with Results(out, footage.fps, with_overlay) as results, progress("segment", footage.frames) as tick:

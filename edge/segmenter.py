@@ -15,14 +15,14 @@ from edge import contract, mask
 from edge.backend import Backend
 from edge.camera import CameraCalibration
 from edge.contract import ModelSpec
-from edge.preprocess import Geometry, Preprocessor, Range, fit
-from edge.quality import Watch
+from edge.preprocess import Geometry, Preprocessor, fit
+from edge.quality import NO_SCENE, Watch
 from edge.records import Array, Frame, Quality, Segmentation
+from edge.rendering import PLAIN, Rendering
 from edge.ring import Ring
 
 GAP_S = 1.0  # time without frames after which what is remembered is of another day
 GAP_LAGS = 2.5  # or this many times the longest lag, where that is less
-NO_SCENE = Quality.SHUTTER | Quality.DARK
 NEVER = np.float32(-1e3)  # a logit that interpolation with no neighbour brings above any threshold
 
 
@@ -35,14 +35,15 @@ class Segmenter:
         backend: Backend,
         *,
         polarity: Literal["white_hot", "black_hot"] = "white_hot",
-        fixed_range: Range | None = None,
+        rendering: Rendering = PLAIN,
         calibration: CameraCalibration | None = None,
     ) -> None:
-        """Raises ConfigError for a calibration of another model or polarity; `step` for one of another size."""
+        """Raises ConfigError for a calibration of another model or polarity, `step` for one of another size."""
         self.spec = spec
         self.backend = backend
-        self._preprocessor = Preprocessor(spec, polarity=polarity, fixed_range=fixed_range)
-        self._watch = Watch()
+        self._preprocessor = Preprocessor(spec, polarity=polarity, rendering=rendering)
+        self._partly = bool(rendering.ignore)
+        self._watch = Watch(partly=self._partly)
         self._ring = Ring(spec)
         self._clock: Array = np.zeros(spec.inputs["clock"].shape, np.float32)
         self._gap = min(GAP_S, GAP_LAGS * spec.longest_lag)
@@ -56,12 +57,21 @@ class Segmenter:
             calibration.check_model(spec, polarity)
             calibration.check_cells(cells(fit(calibration.size, spec), spec))
             self._threshold = calibration.threshold
-            self._excluded = calibration.excluded.array.astype(bool)
+        self._excluded: Array | None = None  # (h, w) bool: cells where nothing counts as gas
+        self._excluded_for = (0, 0)  # the size of picture that this holds for
 
-    def reset(self) -> None:
-        """Forget the past: the next frame is the first one."""
+    def reset(self, *, keep_view: bool = False) -> None:
+        """Forget the past: the next frame is the first one. `keep_view` is for a camera that was only away: if it comes
+        back with another view, that shows (Quality.VIEW_CHANGED)."""
         self._ring.reset()
-        self._watch = Watch()
+        if keep_view:
+            self._watch.reset()
+        else:
+            self._watch = Watch(partly=self._partly)
+
+    def accept_view(self) -> None:
+        """An operator says that the present view is the right one."""
+        self._watch.accept_view()
 
     def step(self, frame: Frame) -> Segmentation:
         """The mask of one frame, and how far it is to be believed."""
@@ -75,9 +85,8 @@ class Segmenter:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
         logits = geometry.crop(outputs["logits"][0, 0]).copy()
-        if self.calibration is not None:
-            self.calibration.check_size(geometry.source)
-            logits[self._excluded] = NEVER
+        if (excluded := self._exclusion(geometry)) is not None:
+            logits[excluded] = NEVER
         self._noise = 255.0 * float(outputs["noise"][0])
         return Segmentation(
             frame=frame,
@@ -90,6 +99,22 @@ class Segmenter:
             background=geometry.crop(background).copy(),
             quality=quality,
         )
+
+    def _exclusion(self, geometry: Geometry) -> Array | None:
+        """Cells of the calibration's map, and of what is to be ignored. Raises ConfigError for pictures of another size
+        than the calibration's."""
+        if self._excluded_for != geometry.source:
+            self._excluded = None
+            if self.calibration is not None:
+                self.calibration.check_size(geometry.source)
+                self._excluded = self.calibration.excluded.array.astype(bool)
+            if (ignored := self._preprocessor.ignored) is not None:
+                touched = cv2.resize(
+                    ignored.astype(np.float32), cells(geometry, self.spec)[::-1], interpolation=cv2.INTER_AREA
+                )
+                self._excluded = touched > 0 if self._excluded is None else self._excluded | (touched > 0)
+            self._excluded_for = geometry.source
+        return self._excluded
 
     def _look(self, frame: Frame, picture: Array) -> Quality:
         """What is wrong with this frame; forgets or rescales what must not be compared with it."""
@@ -163,12 +188,12 @@ def open_segmenter(
     threads: int = 1,
     *,
     polarity: Literal["white_hot", "black_hot"] = "white_hot",
-    fixed_range: Range | None = None,
+    rendering: Rendering = PLAIN,
     calibration: CameraCalibration | None = None,
 ) -> Segmenter:
     """A segmenter with a model of its own. Raises ModelError or ConfigError."""
     spec, running = load_model(model, backend, threads)
-    return Segmenter(spec, running, polarity=polarity, fixed_range=fixed_range, calibration=calibration)
+    return Segmenter(spec, running, polarity=polarity, rendering=rendering, calibration=calibration)
 
 
 def load_model(model: str = "student.int8", backend: str = "auto", threads: int = 1) -> tuple[ModelSpec, Backend]:

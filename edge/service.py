@@ -249,7 +249,7 @@ class Service:
 def segmenter_for(settings: CameraSettings, spec: ModelSpec, backend: Backend) -> Segmenter:
     """One camera's segmenter on the shared model. Raises ConfigError for a camera file that does not fit."""
     calibration = camera.load(settings.calibration) if settings.calibration else None
-    return Segmenter(spec, backend, polarity=settings.polarity, calibration=calibration)
+    return Segmenter(spec, backend, polarity=settings.polarity, rendering=settings.rendering, calibration=calibration)
 
 
 def run(config: Config, stop: threading.Event | None = None) -> None:

@@ -19,11 +19,14 @@ import numpy as np
 
 from edge import __version__, capture, condition, mask, rate
 from edge.camera import CameraCalibration, FalseAlarms, Plane
+from edge.capture import SourceOptions
+from edge.capture.credentials import find
 from edge.condition import AlarmSettings, Condition
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, SourceError
 from edge.progress import progress
 from edge.records import Array, Frame, Summary
+from edge.rendering import PLAIN, Rendering
 from edge.segmenter import NEVER, Segmenter, open_segmenter
 from edge.study import LEVEL, Glimpse, Study
 from edge.summary import confidence, contour
@@ -59,6 +62,7 @@ def calibrate_sources(
     backend: str = "auto",
     threads: int = 1,
     polarity: Literal["white_hot", "black_hot"] = "white_hot",
+    rendering: Rendering = PLAIN,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
     minutes: float | None = None,
@@ -67,7 +71,7 @@ def calibrate_sources(
     live = [source for source in sources if source.startswith(capture.LIVE)]
     if live and minutes is None:
         raise ConfigError(f"{capture.without_credentials(live[0])}: a live camera has no end; give --minutes")
-    segmenter = open_segmenter(model, backend, threads, polarity=polarity)
+    segmenter = open_segmenter(model, backend, threads, polarity=polarity, rendering=rendering)
     return calibrate(_films(sources, fps, size, minutes), segmenter, target_per_hour)
 
 
@@ -75,8 +79,9 @@ def _films(
     sources: Sequence[str], fps: float | None, size: tuple[int, int] | None, minutes: float | None
 ) -> Iterator[tuple[str, Iterator[Frame]]]:
     """Each source's name and frames; the frames are to be taken before the next source is asked for."""
+    options = SourceOptions(fps, size, credentials=find(None, None))
     for source in sources:
-        with capture.open(source, fps=fps, size=size) as footage, progress(footage.name, footage.frames) as tick:
+        with capture.open(source, options) as footage, progress(footage.name, footage.frames) as tick:
             yield footage.name, _frames(footage, minutes, tick)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from edge import camera, contract
 from edge.camera import CameraCalibration
 from edge.config import CameraSettings
+from edge.errors import SourceError
 from edge.records import Array, Frame, Quality, Segmentation
 
 FPS = 30.0
@@ -28,7 +29,7 @@ class FakeSegmenter:
         self.spec, _ = contract.load("student.int8", verify=False)
         self.backend = FakeBackend()
         self.calibration: CameraCalibration | None = None
-        self.resets = 0
+        self.resets = self.accepted = 0
 
     def for_camera(self, settings: CameraSettings) -> FakeSegmenter:
         """This one, with the camera's calibration file, which must fit the model."""
@@ -37,8 +38,11 @@ class FakeSegmenter:
             self.calibration.check_model(self.spec, settings.polarity)
         return self
 
-    def reset(self) -> None:
+    def reset(self, *, keep_view: bool = False) -> None:
         self.resets += 1
+
+    def accept_view(self) -> None:
+        self.accepted += 1
 
     def step(self, frame: Frame) -> Segmentation:
         grey = frame.image if frame.image.ndim == 2 else frame.image[:, :, 0]
@@ -54,6 +58,24 @@ class FakeSegmenter:
             background=np.full_like(small, 0.2),
             quality=Quality.DARK if not grey.any() else Quality.GOOD,
         )
+
+
+class FakeDevice:
+    """Stands in for one connection to a camera (`edge.capture.live.Device`): each picture, then the end."""
+
+    fps: float | None = 25.0
+
+    def __init__(self, pictures: list[Array]) -> None:
+        self._pictures = iter(pictures)
+        self.closed = False
+
+    def read(self) -> tuple[Array, float | None]:
+        for image in self._pictures:
+            return image, None
+        raise SourceError("the stream ended")
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def picture(plume: bool, number: int = 0) -> Array:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import contract
+from edge import capture, contract
 from edge.broker import free_port
 from tests.edge.calibrations import calibration
 from tests.edge.fakes import write_clip
@@ -86,7 +86,11 @@ def test_a_video_without_its_index_is_no_video(video, tmp_path):
 
 def test_a_video_that_breaks_in_the_middle_keeps_what_came_before(video, tmp_path):
     broken = tmp_path / "broken.avi"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", video, "-c:v", "mjpeg", broken], check=True)
+    writer = cv2.VideoWriter(str(broken), cv2.VideoWriter.fourcc(*"MJPG"), 15, (320, 240))
+    with capture.open(str(video)) as frames:
+        for frame in frames:
+            writer.write(frame.image)
+    writer.release()
     data = broken.read_bytes()
     broken.write_bytes(data[: len(data) // 2])
     line = refused(3, "segment", broken, "--out", tmp_path / "out", "--backend", "onnxruntime")
@@ -279,3 +283,11 @@ def test_the_demo_shows_an_alarm_and_leaves_pictures(a_broker, tmp_path):
     assert time.monotonic() - began < 90
     assert cv2.imread(str(tmp_path / "demo" / "contact-sheet.png")).shape[1] > 600
     assert (tmp_path / "demo" / "overlay.mp4").stat().st_size > 10_000
+
+
+def test_a_camera_that_draws_in_colours_or_16_bits_is_segmented_as_it_draws(clip, tmp_path):
+    out = ("--out", tmp_path / "out", "--fps", 15, "--backend", "onnxruntime")
+    done = fgstp("segment", clip, *out, "--palette", "ironbow", "--range", 100, 200)
+    assert done.returncode == 0, done.stderr
+    assert "palette 'irn': not known; known are iron, ironbow" in refused(2, "segment", clip, *out, "--palette", "irn")
+    assert "--range 200 100: the first must be below" in refused(2, "calibrate", clip, *out, "--range", 200, 100)

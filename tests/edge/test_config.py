@@ -11,6 +11,7 @@ import yaml
 
 from edge.config import Config, SparkplugSettings, load, parse, schema
 from edge.errors import ConfigError
+from edge.rendering import Range, Rendering
 
 GOOD = """\
 device: box-7
@@ -203,3 +204,36 @@ def _keys(model: type) -> set[str]:
     for name, definition in model.model_json_schema().get("$defs", {}).items():
         keys |= set(definition.get("properties", {})) if name else set()
     return keys | set(model.model_fields)
+
+
+def camera(extra: str):
+    return parse(GOOD + extra).cameras[0]
+
+
+def test_how_a_camera_draws_is_one_value():
+    assert camera("").rendering == Rendering()
+    drawn = camera(
+        "    palette: ironbow\n    range: [7000, 9000]\n"
+        "    ignore: [[0.7, 0, 0.3, 0.1], [[0, 0.9], [0.5, 0.9], [0, 1]]]\n"
+    ).rendering
+    assert drawn.palette == "ironbow"
+    assert drawn.range == Range(7000, 9000)
+    assert drawn.ignore == (((0.7, 0), (1, 0), (1, 0.1), (0.7, 0.1)), ((0, 0.9), (0.5, 0.9), (0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("    palette: irn\n", "config:5: cameras.0.palette: no such palette; known are iron, ironbow, lava, "),
+        ("    range: [9000, 7000]\n", "config:5: cameras.0.range: the first value must be below the second"),
+        ("    range: [0, 70000]\n", "config:5: cameras.0.range.1: input should be less than or equal to 65535"),
+        ("    ignore: [[0, 0, 2, 1]]\n", "config:5: cameras.0.ignore.0.1.0: input should be less than or equal to 1"),
+        ("    ignore: [[[0, 0], [1, 1]]]\n", "config:5: cameras.0.ignore.0: value should have at least 3 items"),
+        ("    pixel_format: a b\n", "config:5: cameras.0.pixel_format: string should match"),
+        ("    password: x\n", "config:5: cameras.0.password: unknown key; did you mean 'password_file'?"),
+    ],
+)
+def test_what_a_camera_cannot_draw_is_named(extra, message):
+    with pytest.raises(ConfigError) as error:
+        camera(extra)
+    assert str(error.value).startswith(message)

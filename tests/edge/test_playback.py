@@ -12,9 +12,11 @@ import pytest
 
 from edge import playback
 from edge.capture import live
+from edge.capture.credentials import Credentials
 from edge.config import CameraSettings
-from edge.errors import BrokenSource, ConfigError
+from edge.errors import BrokenSource, ConfigError, SourceError
 from edge.playback import Playback
+from tests.edge import fakes
 
 
 @pytest.fixture
@@ -83,25 +85,9 @@ def test_a_clip_too_long_for_memory_is_not_played_backwards(clip, monkeypatch):
 
 
 def test_frames_that_a_camera_overtook_are_counted(monkeypatch):
-    class Device:
-        """Gives a thousand pictures at once, then nothing more."""
-
-        left = 1000
-
-        def isOpened(self):
-            return True
-
-        def get(self, _property):
-            return 25.0
-
-        def read(self):
-            self.left -= 1
-            return self.left >= 0, np.zeros((24, 32), np.uint8)
-
-        def release(self): ...
-
-    device = Device()
-    camera = live.Camera("rtsp://a", connect=lambda _source: device)
+    pictures = [np.zeros((24, 32), np.uint8)] * 1000
+    device = fakes.FakeDevice(pictures)
+    camera = live.Camera("rtsp://a", lambda: device)
     monkeypatch.setattr(live, "PATIENCE_S", 0.3)
     monkeypatch.setattr(playback.capture, "open", lambda *_args, **_options: camera)
     playing = Playback(CameraSettings(name="a", source="rtsp://a"), threading.Event())
@@ -110,3 +96,26 @@ def test_frames_that_a_camera_overtook_are_counted(monkeypatch):
         seen.extend(playing)
     assert playing.dropped > 0
     assert len(seen) + playing.dropped == 1000
+
+
+def test_the_login_of_a_camera_is_looked_up_each_time_and_no_recording_gets_it(monkeypatch, tmp_path):
+    asked = []
+
+    def opened(_source, options):
+        asked.append(options)
+        raise SourceError("no camera here")
+
+    monkeypatch.setattr(playback.capture, "open", opened)
+    word = tmp_path / "word"
+    camera = CameraSettings(
+        name="a", source="rtsp://a/live", username="jim", password_file=word, pixel_format="Y16", size="64x48"
+    )
+    for secret in ("first", "second"):
+        word.write_text(secret + "\n")
+        with pytest.raises(SourceError):
+            list(Playback(camera, threading.Event()))
+        assert asked[-1].credentials == Credentials("jim", secret)
+    assert (asked[-1].pixel_format, asked[-1].size) == ("Y16", (64, 48))
+    with pytest.raises(SourceError):
+        list(Playback(camera.model_copy(update={"source": "clip.mp4"}), threading.Event()))
+    assert asked[-1].credentials is None

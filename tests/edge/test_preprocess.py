@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.preprocess import Preprocessor, Range, fit
+from edge.preprocess import IGNORED, Preprocessor, fit
+from edge.rendering import Range, Rendering
 from tests.edge import models
 
 
@@ -120,7 +121,7 @@ def test_sensor_noise_alone_is_not_blown_up() -> None:
 
 
 def test_a_given_range_is_kept() -> None:
-    preprocessor = Preprocessor(models.spec(), fixed_range=Range(7000, 8000))
+    preprocessor = Preprocessor(models.spec(), rendering=Rendering(range=Range(7000, 8000)))
     for low in (7000, 9000):
         image = sixteen_bit(2, low, low + 500)
         np.testing.assert_allclose(preprocessor.step(image)[0, 0], np.clip((image - 7000.0) / 1000, 0, 1), atol=1e-6)
@@ -134,3 +135,28 @@ def test_nothing_leaves_0_to_1(dtype: type) -> None:
     found = Preprocessor(models.spec(resize="letterbox")).step(image)
     assert found.min() >= 0
     assert found.max() <= 1 + 1e-6
+
+
+LOGO = ((0.0, 0.0), (0.25, 0.0), (0.25, 0.25), (0.0, 0.25))
+CLOCK = ((0.7, 1.0), (1.0, 0.6), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("size", [(models.HEIGHT, models.WIDTH), (96, 128), (24, 64)], ids=["same", "larger", "wide"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_to_be_ignored_is_one_grey_whatever_stands_there(size: tuple[int, int], dtype: type) -> None:
+    preprocessor = Preprocessor(models.spec(resize="letterbox"), rendering=Rendering(ignore=(LOGO, CLOCK)))
+    image = grey(*size).astype(dtype) + dtype(100 if dtype is np.uint16 else 0)
+    first = preprocessor.step(image).copy()
+    image[: size[0] // 4, : size[1] // 4] = np.iinfo(dtype).max
+    image[-(size[0] // 10) :, -(size[1] // 10) :] = 0
+    np.testing.assert_array_equal(preprocessor.step(image), first)
+    ignored = preprocessor.ignored
+    assert ignored is not None
+    assert 0.0625 + 0.06 < ignored.mean() < 0.22
+    assert (preprocessor.geometry.crop(first[0, 0])[ignored] == IGNORED).all()
+
+
+def test_nothing_is_ignored_by_default() -> None:
+    preprocessor = Preprocessor(models.spec())
+    preprocessor.step(grey())
+    assert preprocessor.ignored is None

@@ -11,6 +11,7 @@ import pytest
 from edge import contract
 from edge.errors import ModelError
 from edge.records import Array, Frame, Quality, Segmentation
+from edge.rendering import Rendering
 from edge.segmenter import Segmenter, background_state, open_segmenter
 from tests.edge import models, scenes
 
@@ -161,7 +162,7 @@ def test_a_shutter_of_a_16_bit_camera_changes_nothing(level: int) -> None:
     for i in range(15):
         seg.step(shot(i, deep))
     shut = [seg.step(shot(15 + i, np.full_like(deep, level))).quality for i in range(3)]
-    assert all(flag in (Quality.SHUTTER, Quality.DARK) for flag in shut)
+    assert all(flag in (Quality.SHUTTER, Quality.DARK, Quality.SATURATED) for flag in shut)
     after = seg.step(shot(18, deep + 1200 * (gassy() != VIEW)))
     assert after.quality is Quality.GOOD
     assert after.mask[85:115, 105:145].all()
@@ -257,3 +258,37 @@ def test_a_model_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ModelError, match="sha256"):
         open_segmenter(str(path), "onnxruntime")
+
+
+def test_no_gas_is_found_where_the_view_is_ignored() -> None:
+    box = ((0.3, 0.4), (0.5, 0.4), (0.5, 0.7), (0.3, 0.7))  # where the plume of `gassy` is
+    seg = Segmenter(models.spec(), models.HandBackend(), rendering=Rendering(ignore=(box,)))
+    play(seg, [VIEW] * 15)
+    found = seg.step(frame(15, 1.0, gassy()))
+    height, width = VIEW.shape
+    assert not found.mask[int(0.4 * height) : int(0.7 * height), int(0.3 * width) : int(0.5 * width)].any()
+    aside = VIEW.copy()
+    aside[80:120, 180:230] = np.minimum(aside[80:120, 180:230] + 60, 255)
+    assert seg.step(frame(16, 1.07, aside)).mask[85:115, 185:225].all()
+
+
+def test_a_clock_in_the_picture_does_not_hide_that_it_hangs() -> None:
+    corner = ((0.0, 0.0), (0.3, 0.0), (0.3, 0.2), (0.0, 0.2))
+    held = scenes.shot(VIEW, 0)
+    flags = {}
+    for ignore in ((), (corner,)):
+        seg = Segmenter(models.spec(), models.HandBackend(), rendering=Rendering(ignore=ignore))
+        for i in range(40):
+            held[2:10, 2:40] = 5 * i
+            flags[ignore] = seg.step(Frame(held.copy(), i, i / 15, 0.0)).quality
+    assert Quality.FROZEN not in flags[()]
+    assert Quality.FROZEN in flags[(corner,)]
+
+
+def test_the_view_outlives_a_camera_that_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    seg, _ = segmenter()
+    watch = seg._watch
+    seg.reset(keep_view=True)
+    assert seg._watch is watch
+    seg.reset()
+    assert seg._watch is not watch

@@ -154,7 +154,8 @@ def test_a_letterbox_and_burnt_in_text_are_excluded():
 def test_a_view_that_a_codec_keeps_still_is_no_border():
     def frozen_sky(view: Array, at: float) -> Array:
         seen = np.rint(VIEW).astype(np.uint8)
-        seen[100, :10] += np.uint8(at * FPS % 2)  # the camera is alive
+        x = int(20 * at) % (seen.shape[1] - 24)
+        seen[80:104, x : x + 24] = 250  # a bird: the camera is alive
         return seen
 
     assert not calibrate(film(15, frozen_sky)).frozen.array.any()
