@@ -10,6 +10,7 @@ from typing import Any
 
 from edge import mqtt, payload
 from edge.alarm import Alarm
+from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
 from edge.config import MqttSettings, SparkplugSettings
 from edge.records import Provenance
@@ -47,7 +48,7 @@ HEALTH = {
 
 def alarm(camera: str, at: float = 0.0, *, lost: bool = False, **changed: Any) -> payload.Payload:
     """A camera's alarm message, `at` seconds into the story."""
-    return {**payload.alarm(Alarm(), camera, UTC + at, camera_lost=lost), **changed}
+    return {**payload.alarm([Place(Alarm(camera))], camera, UTC + at, camera_lost=lost), **changed}
 
 
 @dataclass

@@ -162,7 +162,8 @@ def test_both_runtimes_say_the_same_of_a_shipped_model(model: str) -> None:
         pytest.skip("only one runtime is installed")
     spec, path = contract.load(model)
     a, b = (roll_out(spec, path, name, 15) for name in RUNTIMES)
-    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    # INT8: what one runtime rounds up and the other down comes back through the memory, on each processor otherwise
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > (0.999 if spec.precision == "fp32" else 0.95)
     if spec.precision == "fp32":
         np.testing.assert_allclose(a, b, atol=1e-2)
 

@@ -53,9 +53,9 @@ MISTAKES = [
     ("alarm:\n  area_deadband: 2\n", "config:6: alarm.area_deadband: input should be less than or equal to 1"),
     (
         "alarm:\n  priority:\n    high_area_share: 0.5\n",
-        "config:6: alarm.priority: value error, medium_area_share, high_area_share and critical_area_share must",
+        "config:6: alarm.priority: medium_area_share, high_area_share and critical_area_share must",
     ),
-    ("mqtt:\n  host: a..b\n", "config:6: mqtt.host: value error, not a host name (got 'a..b')"),
+    ("mqtt:\n  host: a..b\n", "config:6: mqtt.host: not a host name (got 'a..b')"),
     ("mqtt:\n  fallback: [{host: x, prot: 1}]\n", "config:6: mqtt.fallback.0.prot: unknown key; did you mean 'port'?"),
     ("device: other\n", "config:5: device: this key stands here twice"),
     ("model: {name: a\n", "config:"),
@@ -130,16 +130,16 @@ ZONE = "    zones:\n      - name: tank\n        polygon: [[0, 0], [1, 0], [1, 1]
         ),
         (
             ZONE + "        kind: exclude\n        alarm: {latching: true}\n",
-            "config:6: cameras.0.zones.0: value error",
+            "config:6: cameras.0.zones.0: alarm: nothing is watched",
         ),
         (ZONE.replace("[1, 1]]", "[2, 1]]"), "config:7: cameras.0.zones.0.polygon.2.0: input should be less than or"),
         (ZONE.replace(", [1, 1]]", "]"), "config:7: cameras.0.zones.0.polygon: tuple should have at least 3 items"),
         (
             ZONE.replace("[1, 1]]", "[0.5, 0]]"),
-            "config:6: cameras.0.zones.0: value error, the polygon encloses",
+            "config:6: cameras.0.zones.0: the polygon encloses",
         ),
         (ZONE.replace("tank", "a/b"), "config:6: cameras.0.zones.0.name: string should match pattern"),
-        (ZONE + ZONE.partition("\n")[2], "config:5: cameras.0.zones: value error, two zones are named tank"),
+        (ZONE + ZONE.partition("\n")[2], "config:5: cameras.0.zones: two zones are named tank"),
     ],
 )
 def test_a_mistake_in_a_zone_is_named(text, message):
@@ -192,7 +192,13 @@ def test_editors_get_a_schema_that_takes_the_example_and_refuses_mistakes():
     example = Path(__file__).parents[2] / "config.example.yaml"
     check.validate(yaml.safe_load(example.read_text(encoding="utf-8")))
     for text, message in MISTAKES:
-        if "twice" in message or "a..b" in text or ".nan" in text or text.endswith("{name: a\n"):
+        if (
+            "twice" in message
+            or "medium_area_share" in message
+            or "a..b" in text
+            or ".nan" in text
+            or text.endswith("{name: a\n")
+        ):
             continue  # what YAML itself says, or a schema cannot
         found = {".".join(map(str, error.absolute_path)) for error in check.iter_errors(yaml.safe_load(GOOD + text))}
         assert len(found) == 1, text

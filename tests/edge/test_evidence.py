@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import alarm, evidence, payload
+from edge import condition, evidence, payload
 from edge.config import AlarmSettings, EvidenceSettings
 from edge.errors import StorageError
 from edge.evidence import Keeper, Recorder
@@ -50,7 +50,7 @@ class Site:
         self.keeper = Keeper("box", settings.model_copy(update={"path": self.root}), self._hear)
         self.recorder: Recorder = self.keeper.recorder("north")
         self.events: list[Event] = []
-        self._alarm = alarm.Alarm()
+        self._alarm = condition.Condition()
 
     def _hear(self, kind: str, said: payload.Payload, camera: str) -> None:
         assert (kind, camera) == ("evidence", said["camera"])
@@ -59,7 +59,7 @@ class Site:
     def frame(self, step: Step) -> None:
         """As the service does it."""
         self.recorder.offer(step)
-        self._alarm, events = alarm.step(self._alarm, step.summary, ALARM, camera="north")
+        self._alarm, events = condition.step(self._alarm, step.summary, ALARM, camera="north")
         for event in events:
             if event.type == "start":
                 event = self.recorder.leak_started(event)

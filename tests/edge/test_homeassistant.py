@@ -10,7 +10,9 @@ import jinja2
 import pytest
 
 from edge import mqtt, payload
-from edge.alarm import Alarm, AlarmSettings, step
+from edge.alarm import Alarm
+from edge.annunciator import Place
+from edge.condition import AlarmSettings, Condition, step
 from edge.homeassistant import discovery
 from edge.mqtt import Publisher
 from tests.edge.summaries import UTC, summary
@@ -26,11 +28,11 @@ def found() -> dict[str, dict]:
 
 def leak() -> tuple[payload.Payload, payload.Payload]:
     """The alarm and the first event of a leak."""
-    state, events = Alarm(), []
+    state, events = Condition(), []
     for index in range(100):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += new
-    return payload.alarm(state, "north", UTC), payload.event(events[0])
+    return payload.alarm([Place(Alarm("north"), state)], "north", UTC), payload.event(events[0])
 
 
 def rendered(template: str, said: payload.Payload) -> str:
@@ -58,10 +60,10 @@ def test_its_templates_read_our_messages():
     gas, plume, view = list(found().values())[:3]
     assert (gas["device_class"], view["device_class"]) == ("gas", "problem")
     alarm, event = leak()
-    calm = payload.alarm(Alarm(), "north", UTC)
+    calm = payload.alarm([Place(Alarm("north"))], "north", UTC)
     assert rendered(gas["value_template"], alarm) == gas["payload_on"]
     assert rendered(gas["value_template"], calm) == gas["payload_off"]
-    blind = payload.alarm(Alarm(), "north", UTC, camera_lost=True)
+    blind = payload.alarm([Place(Alarm("north"))], "north", UTC, camera_lost=True)
     assert rendered(view["value_template"], blind) == "ON"
     assert rendered(view["value_template"], calm) == "OFF"
     assert float(rendered(plume["value_template"], event)) == round(event["area_share"] * 100, 2)
