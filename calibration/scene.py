@@ -344,9 +344,10 @@ class Camera:
             float(rng.choice([0.0, 0.0, 0.4, rng.uniform(0.4, 1.2)])) / 255.0
         )  # skipped blocks of a video codec
         self.lens = float(rng.choice([0.0, 0.0, 0.5, rng.uniform(0.5, 1.2)]))  # blur, px
-        # detail enhancement against a box mean, as in many uncooled cameras: a halo around whatever stands out
-        self.halo = float(rng.choice([0.0, 0.0, 0.0, rng.uniform(0.2, 1.0)]))
-        self.reach = int(rng.integers(11, 61))  # of the box, px
+        # detail enhancement against a local mean, as in many uncooled cameras: a halo around whatever stands out, over
+        # a bare sky stronger than any plume
+        self.halo = float(rng.choice([0.0, 0.0, np.exp(rng.uniform(np.log(0.2), np.log(3.0)))]))
+        self.reach = int(np.exp(rng.uniform(np.log(9), np.log(60))))  # of the boxes that make up the mean, px
         self.window = window(rng, size)
         self.grain = rng.standard_normal((4, size[0] + 32, size[1] + 32)).astype(np.float32)
 
@@ -363,7 +364,10 @@ class Camera:
 
     def enhance(self, grey: Array) -> Array:
         """(H, W) with local contrast raised, where this camera does that."""
-        return grey + np.float32(self.halo) * (grey - cv2.blur(grey, (self.reach, self.reach))) if self.halo else grey
+        if not self.halo:
+            return grey
+        box = (self.reach, self.reach)
+        return grey + np.float32(self.halo) * (grey - cv2.blur(cv2.blur(grey, box), box))
 
     def remember(self, past: Array) -> Array:
         """(H, W) float32 0..1: what a mean over many frames of the exposed `past` has left."""
