@@ -57,14 +57,18 @@ def golden(folder: Path = GOLDEN) -> Clip:
 
 
 def check(model: str, backend: str = "auto", threads: int = 1, folder: Path = GOLDEN) -> Result:
-    """Run the golden clip through a model. Raises SelfTestError on drift, or when there are no masks for this model."""
-    spec, _ = contract.load(model)
+    """Load a model and run the golden clip through it. Raises as `verify`, ModelError, ConfigError."""
+    return verify(edge.segmenter.open_segmenter(model, backend, threads), folder)
+
+
+def verify(segmenter: Segmenter, folder: Path = GOLDEN) -> Result:
+    """Run the golden clip. Raises SelfTestError on drift, or when there are no masks for this model."""
+    spec = segmenter.spec
     entry = index(folder)["models"].get(spec.name)
     if entry is None or entry["model_sha256"] != spec.sha256:
         state = "has no golden masks" if entry is None else "is not the file that the golden masks were made for"
         raise SelfTestError(f"{spec.name}: {state}; write them with the export, or set self_test: false")
     truth = np.unpackbits(array(folder, entry["masks"], entry["sha256"], "masks"), axis=2)
-    segmenter = edge.segmenter.open_segmenter(model, backend, threads)
     clip = golden(folder)
     iou = mean_iou(masks(segmenter, clip), truth[:, :, : clip.frames.shape[2]])
     result = Result(spec.name, segmenter.backend.name, iou, float(entry["min_iou"]))

@@ -59,7 +59,7 @@ class Service:
         spec, self._backend = load_model(config.model.name, config.model.backend, config.model.threads)
         segmenters = [segmenter_for(one, spec, self._backend) for one in config.cameras]
         if config.self_test:
-            selftest.check(config.model.name, self._backend.name)
+            selftest.verify(Segmenter(spec, self._backend))
         self._made_by = Provenance(spec.name, spec.sha256, config.hash, __version__, clock_synchronised())
         self._started = time.monotonic()
         self._arrived = threading.Condition()
