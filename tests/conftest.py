@@ -117,7 +117,7 @@ class Ear:
             self.heard.append((topic, validate(topic, message)))
         return found
 
-    def message(self, kind: str, seconds: float = 20.0, **fields: Any) -> dict[str, Any]:
+    def message(self, kind: str, /, seconds: float = 20.0, **fields: Any) -> dict[str, Any]:
         """The first message of a kind with these fields."""
 
         def wanted(heard: list[tuple[str, dict[str, Any]]]) -> Any:
