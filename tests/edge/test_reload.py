@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from edge import config
+from edge.camera import settings_hash
 from edge.config import Config
 from edge.reload import Reread, difference, without_value
 from tests.conftest import Ear
+from tests.edge.calibrations import calibration
 from tests.edge.fakes import write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +120,7 @@ class Site:
     def write(self, *zones: dict[str, Any], **keys: Any) -> str:
         """Write the file; gives its text."""
         north = {"name": "north", "source": str(self._clip), "fps": 30, "repeat": "pingpong", "zones": list(zones)}
+        north |= keys.pop("camera", {})
         keys["mqtt"] = {"host": "127.0.0.1", "port": self._port, **keys.get("mqtt", {})}
         alarm = {"on_delay_s": 0.3, "update_every_s": 0.2, **keys.pop("alarm", {})}
         text = yaml.safe_dump(
@@ -212,6 +215,29 @@ def test_a_bad_configuration_changes_nothing_and_every_mistake_is_told_until_it_
     assert "secret" not in log
     assert "configuration read again: mqtt.summary_every_s" in log
     assert "Traceback" not in log
+
+
+def test_a_camera_file_keeps_its_say(ear, site, tmp_path):
+    made_for_it = calibration(min_area_share=0.1)  # the plume is smaller
+    made_for_it.save(tmp_path / "camera.json")
+    camera = {"calibration": str(tmp_path / "camera.json")}
+    site.write(camera=camera)
+    with site.running():
+        ear.until(lambda heard: of(ear, "summary")[5:])
+        text = site.write(camera=camera, alarm={"min_area_share": 0.0, "off_delay_s": 1.0})
+        site.hang_up()
+        ear.message("status", config_hash=config.parse(text).hash)
+        heard = len(of(ear, "summary"))
+        ear.until(lambda _: of(ear, "summary")[heard + 5 :])  # a second and more: time for a leak
+        assert not of(ear, "event"), "the smallest plume is still that of the camera file"
+        text = site.write(
+            {**LEFT, "alarm": {"min_area_share": 0.0}}, camera={"calibration": str(tmp_path / "camera.json")}
+        )
+        site.hang_up()
+        start = ear.message("event", zone="left", type="start")
+        hash_ = settings_hash(config.parse(text).hash, made_for_it)
+        assert start["provenance"]["config_hash"] == hash_
+        site.log()
 
 
 def test_a_file_that_is_gone_is_told_and_the_device_goes_on(ear, site):
