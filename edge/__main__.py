@@ -80,9 +80,24 @@ def _run(options: argparse.Namespace) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     file = Reread(options.config)
-    signal.signal(signal.SIGHUP, file.ask)
+    watched = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # not so under nohup
+
+    def hangup(*_: object) -> None:
+        if watched and not _has_terminal():  # somebody has closed the window that we were started in
+            stop.set()
+        else:
+            file.ask()
+
+    signal.signal(signal.SIGHUP, hangup)
     service.run(file.read(), stop, file)
     return 0
+
+
+def _has_terminal() -> bool:
+    with contextlib.suppress(OSError):
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+        return True
+    return False
 
 
 def _calibrate(options: argparse.Namespace) -> int:

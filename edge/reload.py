@@ -33,8 +33,8 @@ class Reread:
         self._path = path
         self.asked = False
 
-    def ask(self, *_: object) -> None:
-        """As a signal's handler: it may interrupt anything, so it takes no lock."""
+    def ask(self) -> None:
+        """From a signal's handler, which may interrupt anything: this takes no lock."""
         self.asked = True
 
     def read(self) -> Config:

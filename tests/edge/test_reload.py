@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_a_file_is_read_again_only_when_asked(tmp_path):
     (tmp_path / "site.yaml").write_text("device: box\ncameras:\n  - {name: n, source: x}\n")
     file = Reread(tmp_path / "site.yaml")
     assert not file.asked
-    file.ask(signal.SIGHUP, None)
+    file.ask()
     assert file.asked
     assert file.read().device == "box"
     assert not file.asked
@@ -131,9 +132,9 @@ class Site:
         return text
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        command = [sys.executable, "-c", RUN, str(self.file)]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as self.process:
+    def running(self, program: str = RUN, **options: Any) -> Iterator[None]:
+        command = [sys.executable, "-c", program, str(self.file)]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **options) as self.process:
             try:
                 yield
             finally:
@@ -250,3 +251,25 @@ def test_a_file_that_is_gone_is_told_and_the_device_goes_on(ear, site):
         assert "cannot read the configuration" in said["config_errors"][0]
         assert said["cameras"]["north"]["connected"]
         assert "Traceback" not in site.log()
+
+
+@pytest.mark.parametrize("nohup", [False, True], ids=["in a window", "under nohup"])
+def test_a_window_that_is_closed_stops_the_device_unless_it_was_to_stay(ear, site, nohup):
+    site.write()
+    window, inside = os.openpty()
+    ignore = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" if nohup else ""
+    program = f"import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{ignore}{RUN}"
+    with site.running(program, stdin=inside, start_new_session=True):
+        os.close(inside)
+        ear.message("event", type="start")
+        site.hang_up()
+        ear.until(lambda _: len(of(ear, "health")) > 1)
+        assert site.process.poll() is None, "the window is still there"
+        os.close(window)
+        if nohup:
+            heard = len(of(ear, "health"))
+            ear.until(lambda _: len(of(ear, "health")) > heard + 2)
+            site.log()
+        else:
+            assert ear.message("status", state="offline")["reason"] == "stopped"
+            assert site.process.wait(20) == 0
