@@ -73,13 +73,31 @@ def _run(options: argparse.Namespace) -> int:
     import logging
     import threading
 
-    from edge import config, service
+    from edge import service
+    from edge.reload import Reread
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    service.run(config.load(options.config), stop)
+    file = Reread(options.config)
+    watched = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # not so under nohup
+
+    def hangup(*_: object) -> None:
+        if watched and not _has_terminal():  # somebody has closed the window that we were started in
+            stop.set()
+        else:
+            file.ask()
+
+    signal.signal(signal.SIGHUP, hangup)
+    service.run(file.read(), stop, file)
     return 0
+
+
+def _has_terminal() -> bool:
+    with contextlib.suppress(OSError):
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+        return True
+    return False
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -237,7 +255,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(calibrate)
 
     run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")
-    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="see config.example.yaml")
+    run.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="see config.example.yaml; SIGHUP reads it again"
+    )
 
     demo = add("demo", _demo, "show the whole way on the golden clip, with a broker of its own", "demo --out out/demo")
     demo.add_argument(

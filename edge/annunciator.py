@@ -5,6 +5,7 @@
     outcome = annunciator.observe(utc, step.summaries)     # every frame
     outcome = annunciator.tick(utc)                        # twice a second or so, while no frames come too
     outcome = annunciator.act(message, utc)                # every message on the camera's command topic
+    outcome = annunciator.reruled(rules(...), utc)         # the configuration was read again
 
 What an Outcome says and what it wants saved belong on the disk together (`Publisher.publish_all`). No clock, no I/O:
 `utc` is the wall clock's time. One thread at a time.
@@ -137,16 +138,21 @@ class Annunciator:
             raise ValueError("a leak that stands without its place or its size")
         self._replies = _REPLIES.validate_json(saved.get(self._replies_key) or "[]")
         before = self._shown()
-        events: list[Event] = []
-        said: list[Transition] = []
-        for zone, place in left.items():
-            if zone in self._rules:
-                self._places[zone] = place
-                self._resuming |= {zone} if place.condition.phase.alarming else set()
-                continue
-            if place.condition.phase.alarming:
-                events.append(condition.abandoned(place.condition, utc, camera=self._camera, zone=zone))
-            said += alarm.removed(place.alarm, utc)[1]
+        for zone in self._rules.keys() & left.keys():
+            self._places[zone] = left[zone]
+            self._resuming |= {zone} if left[zone].condition.phase.alarming else set()
+        events, said = self._ended(left, utc)
+        said += self._each(lambda place, rule: alarm.passed(place.alarm, utc, rule))
+        return self._outcome(before, events, said)
+
+    def reruled(self, rules: Mapping[str, AlarmSettings], utc: float) -> Outcome:
+        """Watch by other settings from now on, in other zones perhaps: what stands in a zone that stays goes on, what
+        stands in one that is watched no longer is ended."""
+        before, left = self._shown(), self._places
+        self._rules = dict(rules)
+        self._places = {zone: left.get(zone) or Place(Alarm(self._camera, zone)) for zone in rules}
+        self._resuming &= set(rules)
+        events, said = self._ended(left, utc)
         said += self._each(lambda place, rule: alarm.passed(place.alarm, utc, rule))
         return self._outcome(before, events, said)
 
@@ -171,6 +177,18 @@ class Annunciator:
             said += more
             reasons += [why] if why is not None else []
         return said, reasons[0] if reasons else None
+
+    def _ended(self, left: Mapping[str, Place], utc: float) -> tuple[list[Event], list[Transition]]:
+        """What is to be said of the zones among these that are watched no longer."""
+        events: list[Event] = []
+        said: list[Transition] = []
+        for zone, place in left.items():
+            if zone in self._rules:
+                continue
+            if place.condition.phase.alarming:
+                events.append(condition.abandoned(place.condition, utc, camera=self._camera, zone=zone))
+            said += alarm.removed(place.alarm, utc)[1]
+        return events, said
 
     def _each(self, move: Callable[[Place, AlarmSettings], Moved]) -> list[Transition]:
         said: list[Transition] = []

@@ -22,6 +22,7 @@ from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import MaskMaker
 from edge.records import Event, Frame, Provenance, Quality
+from edge.rules import ZoneSettings
 from edge.zones import ZonedSummariser
 
 log = logging.getLogger("run")
@@ -147,6 +148,23 @@ class Channel:
             self._segmenter.accept_view()
         self._say(outcome)
 
+    def reload(
+        self,
+        camera: CameraSettings,
+        rules: Mapping[str, AlarmSettings],
+        made_by: Provenance,
+        summary_every_s: float,
+    ) -> None:
+        """Go on by settings that were read again, of which only the zones, the rules and the rate may differ."""
+        if [_drawn(zone) for zone in camera.zones] != [_drawn(zone) for zone in self._zones]:
+            self._summariser = ZonedSummariser(camera.zones)
+        self._zones, self._made_by = camera.zones, made_by
+        self._summary_every_s, self._next_summary = summary_every_s, 0.0
+        outcome = self._annunciator.reruled(rules, time.time())
+        for event in outcome.events:
+            self._recorder.leak_ended(event)
+        self._say(outcome, always=True)
+
     def stop(self) -> None:
         """No frame will come any more."""
         self._recorder.interrupted()
@@ -190,6 +208,11 @@ class Channel:
         lost = not self.health.connected
         standing = payload.alarm(self._annunciator.places, self.name, time.time(), camera_lost=lost)
         self._sink.publish("alarm", standing, self.name)
+
+
+def _drawn(zone: ZoneSettings) -> tuple[object, ...]:
+    """What a zone's summaries depend on."""
+    return zone.name, zone.kind, zone.polygon
 
 
 def close(camera: str, saved: Saved, made_by: Provenance, sink: Sink) -> None:

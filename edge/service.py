@@ -18,17 +18,19 @@ from dataclasses import replace
 from edge import __version__, camera, channel, payload, selftest
 from edge.annunciator import rules
 from edge.backend import Backend
+from edge.camera import CameraCalibration
 from edge.capture import without_credentials
 from edge.channel import Channel
-from edge.config import CameraSettings, Config
+from edge.config import AlarmSettings, CameraSettings, Config
 from edge.contract import ModelSpec
-from edge.errors import FgstpError
+from edge.errors import ConfigError, FgstpError
 from edge.evidence import Keeper
 from edge.feed import Arrival, Ended, Feed, Lost
 from edge.health import Heartbeat, clock_synchronised, rss_mb, temperatures
 from edge.homeassistant import discovery
 from edge.mqtt import Publisher
 from edge.records import Provenance
+from edge.reload import Difference, Reread, difference, without_value
 from edge.segmenter import Segmenter, load_model
 from edge.transports import Transports, sparkplug_for
 from edge.watchdog import Watchdog
@@ -44,8 +46,8 @@ PATIENCE_S = 2.0  # for the camera threads at the end, all together: one may han
 class Post:
     """One camera's thread and the channel that its frames go to."""
 
-    def __init__(self, feed: Feed, channel: Channel) -> None:
-        self.feed, self.channel = feed, channel
+    def __init__(self, feed: Feed, channel: Channel, calibration: CameraCalibration | None) -> None:
+        self.feed, self.channel, self.calibration = feed, channel, calibration
         self.served = 0.0  # time.monotonic() of its last turn
         self.over = False  # no frame will come any more
         self.error: FgstpError | None = None  # why
@@ -54,8 +56,10 @@ class Post:
 class Service:
     """One device with its cameras. Raises ModelError, SelfTestError or ConfigError while it is made."""
 
-    def __init__(self, config: Config, stop: threading.Event) -> None:
-        self._config, self._stop = config, stop
+    def __init__(self, config: Config, stop: threading.Event, file: Reread | None = None) -> None:
+        """`file` is where the configuration came from, to be read again when somebody asks."""
+        self._config, self._stop, self._file = config, stop, file
+        self._mistakes: list[str] = []  # of the file as it was read again last
         spec, self._backend = load_model(config.model.name, config.model.backend, config.model.threads)
         segmenters = [segmenter_for(one, spec, self._backend) for one in config.cameras]
         if config.self_test:
@@ -139,13 +143,19 @@ class Service:
         made = Channel(
             settings,
             segmenter,
-            rules(settings, camera.alarm_settings(self._config.alarm, calibration)),
-            replace(self._made_by, config_hash=camera.settings_hash(self._config.hash, calibration)),
+            *self._terms(settings, calibration),
             self._transports,
             self._keeper,
             self._config.mqtt.summary_every_s,
         )
-        return Post(Feed(settings, self._stop, self._arrived), made)
+        return Post(Feed(settings, self._stop, self._arrived), made, calibration)
+
+    def _terms(
+        self, settings: CameraSettings, calibration: CameraCalibration | None
+    ) -> tuple[dict[str, AlarmSettings], Provenance]:
+        """What one camera's alarms go by, and what its events say of it."""
+        made_by = replace(self._made_by, config_hash=camera.settings_hash(self._config.hash, calibration))
+        return rules(settings, camera.alarm_settings(self._config.alarm, calibration)), made_by
 
     def _resume(self) -> None:
         """What stood when we last ran: go on with it at our cameras, end it at those that we watch no longer."""
@@ -172,6 +182,8 @@ class Service:
                 self._arrived.wait_for(self._due, NAP_S)
             self._watchdog.tick("the frame loop")
             self._obey()
+            if self._file is not None and self._file.asked:
+                self._reload(self._file)
             ready = [post for post in self._posts if post.feed.waiting and not post.over]
             if ready:
                 self._serve(min(ready, key=lambda post: post.served))
@@ -198,6 +210,33 @@ class Service:
                     post.channel.act(message)
                 else:
                     log.warning("a command for camera %s, which is not ours", name)
+
+    def _reload(self, file: Reread) -> None:
+        """Take from the configuration's file what can be applied while we run; one with mistakes changes nothing."""
+        try:
+            found = difference(self._config, file.read())
+        except ConfigError as error:
+            log.error("the new configuration is refused, the old one goes on:")
+            for mistake in error.lines:
+                log.error("%s", without_credentials(mistake))
+            self._mistakes = [without_value(mistake) for mistake in error.lines]
+        else:
+            self._mistakes = []
+            self._apply(found)
+        self._next_health = 0.0  # says so at once
+
+    def _apply(self, found: Difference) -> None:
+        log.info("configuration read again: %s", ", ".join(found.applied) or "nothing to apply")
+        if found.needs_restart:
+            log.warning("changes that need a restart, not applied: %s", ", ".join(found.needs_restart))
+        if not found.applied:
+            return
+        self._config = found.config
+        self._made_by = replace(self._made_by, config_hash=found.config.hash)
+        for settings, post in zip(found.config.cameras, self._posts, strict=True):
+            terms = self._terms(settings, post.calibration)
+            post.channel.reload(settings, *terms, found.config.mqtt.summary_every_s)
+        self._transports.publish("status", self._status("online", None, time.time()))
 
     def _serve(self, post: Post) -> None:
         """One camera's turn."""
@@ -236,6 +275,7 @@ class Service:
             "rss_mb": rss_mb(),
             "temperatures_c": temperatures(),
             "stuck": self._watchdog.stuck,
+            "config_errors": self._mistakes,
             "outbox": self._publisher.waiting.report(),
             "evidence": self._keeper.report(),
             "backend": self._backend.name,
@@ -252,6 +292,6 @@ def segmenter_for(settings: CameraSettings, spec: ModelSpec, backend: Backend) -
     return Segmenter(spec, backend, polarity=settings.polarity, rendering=settings.rendering, calibration=calibration)
 
 
-def run(config: Config, stop: threading.Event | None = None) -> None:
-    """Run the device until its recordings end or `stop` is set."""
-    Service(config, stop or threading.Event()).run()
+def run(config: Config, stop: threading.Event | None = None, file: Reread | None = None) -> None:
+    """Run the device until its recordings end or `stop` is set; see `Service` for `file`."""
+    Service(config, stop or threading.Event(), file).run()

@@ -20,14 +20,49 @@ from edge.config import MqttSettings
 
 SEEN = ("event", "alarm", "status")
 SHOWN_EVENTS = 8
-STYLES = {"active": "bold white on red", "returning": "bold red", "pending": "yellow", "normal": "green"}
+STYLES = {  # of the alarm's state by ISA-18.2, then of the leak itself
+    "normal": "green",
+    "unacknowledged": "bold white on red",
+    "acknowledged": "bold red",
+    "returned_unacknowledged": "bold black on yellow",
+    "latched_unacknowledged": "bold black on yellow",
+    "latched_acknowledged": "yellow",
+    "shelved": "magenta",
+    "suppressed_by_design": "magenta",
+    "out_of_service": "magenta",
+    "active": "bold red",
+    "returning": "red",
+    "pending": "yellow",
+}
+HEADINGS = ("device", "camera", "zone", "alarm", "priority", "leak", "since (UTC)", "peak px", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One alarm as it stands: of a zone, or of the whole view."""
+
+    zone: str
+    alarm: str  # its state by ISA-18.2
+    until: str  # when shelving ends; "": it is not shelved
+    priority: str
+    leak: str
+    since: str
+    peak: str
+    quality: str
+
+    def cells(self, *, offline: bool) -> tuple[Text | str, ...]:
+        """What the table shows of it, from the zone on."""
+        alarm = Text(self.alarm.replace("_", " ") + self.until, STYLES.get(self.alarm, ""))
+        leak = Text(self.leak, STYLES.get(self.leak, ""))
+        quality = "device offline" if offline else self.quality
+        return self.zone, alarm, self.priority, leak, self.since, self.peak, quality
 
 
 @dataclass(slots=True)
 class Board:
     """What is known of every camera so far; fed with messages, it can be drawn."""
 
-    cameras: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # (device, camera) -> state, since, …
+    cameras: dict[tuple[str, str], list[Row]] = field(default_factory=dict)  # (device, camera) -> its alarms
     devices: dict[str, str] = field(default_factory=dict)  # device -> online | offline
     recent: list[str] = field(default_factory=list)  # events as lines
     leaks: int = 0  # events that started while we watched
@@ -54,10 +89,12 @@ class Board:
         return line
 
     def _alarm(self, device: str, camera: str, said: dict[str, Any]) -> str:
-        since = (said["since_utc"] or "")[:19].replace("T", " ")
-        quality = " ".join((said["quality"], *said["reasons"]))
-        self.cameras[device, camera] = (str(said["state"]), since, str(said["peak_area_px"] or ""), quality)
-        return f"{device}/{camera} alarm {said['state']}, quality {quality}"
+        self.cameras[device, camera] = [_row(one) for one in said["zones"] or [said]]
+        worst = _row(said)
+        words = [worst.alarm.replace("_", " ") + worst.until]
+        words += [f"priority {worst.priority}"] if worst.priority else []
+        words += [f"zone {worst.zone}"] if worst.zone else []
+        return f"{device}/{camera} alarm {', '.join(words)}, leak {worst.leak}, quality {worst.quality}"
 
     def _event(self, device: str, camera: str, said: dict[str, Any]) -> str:
         where = "" if said["origin"] is None else f", origin {said['origin'][0]:.0f},{said['origin'][1]:.0f}"
@@ -72,13 +109,28 @@ class Board:
     def draw(self) -> Group:
         """The present state, for a terminal."""
         table = Table(title="leak alarms")
-        for heading in ("device", "camera", "state", "since (UTC)", "peak px", "quality"):
+        for heading in HEADINGS:
             table.add_column(heading)
-        for (device, camera), (state, since, peak, quality) in sorted(self.cameras.items()):
-            away = self.devices.get(device) == "offline"
-            shown = Text(state, STYLES.get(state, ""))
-            table.add_row(device, camera, shown, since, peak, "device offline" if away else quality)
+        for (device, camera), rows in sorted(self.cameras.items()):
+            offline = self.devices.get(device) == "offline"
+            for row in rows:
+                table.add_row(device, camera, *row.cells(offline=offline))
         return Group(table, *map(Text, self.recent))
+
+
+def _row(said: dict[str, Any]) -> Row:
+    """One alarm of an alarm message. Raises KeyError and TypeError for what is none."""
+    until = said["shelved_until_utc"]
+    return Row(
+        zone=str(said["zone"] or ""),
+        alarm=str(said["alarm_state"]),
+        until=f" until {until[11:16]}" if until else "",
+        priority=str(said["priority"] or ""),
+        leak=str(said["state"]),
+        since=(said["since_utc"] or "")[:19].replace("T", " "),
+        peak=str(said["peak_area_px"] or ""),
+        quality=" ".join((said["quality"], *said["reasons"])),
+    )
 
 
 def watch(

@@ -135,6 +135,14 @@ class Histories(RuleBasedStateMachine):
             after = [(p.alarm.state, p.alarm.sequence, p.alarm.event_id, p.alarm.standing) for p in self.box.places]
             assert after == kept, "whatever moved was saved with what it said"
 
+    @rule(latching=st.booleans())
+    def reload(self, latching: bool) -> None:
+        self.take(self.box.tick(self.utc))
+        before = self.box.places
+        self.rules = dict.fromkeys(ZONES, rules(latching))
+        outcome = self.take(self.box.reruled(self.rules, self.utc))
+        assert (outcome.events, outcome.transitions, self.box.places) == ((), (), before), "all of it goes on"
+
     def take(self, outcome: Outcome) -> Outcome:
         for key, value in outcome.save.items():
             assert value is not None
@@ -182,6 +190,11 @@ def hastily(one: alarm.Alarm, *_: object) -> tuple[alarm.Alarm, tuple[Transition
     return alarm._moved(replace(one, priority=Priority.LOW), one.state, Cause.PRIORITY)
 
 
+def forgetfully(box: Annunciator, rules: dict[str, AlarmSettings], _utc: float) -> Outcome:
+    box._places = {zone: annunciator.Place(alarm.Alarm("north", zone)) for zone in rules}
+    return Outcome()
+
+
 def leniently(one: alarm.Alarm, asked: command.Command, rule: AlarmSettings) -> str | None:
     return REFUSAL(one, asked, rule.model_copy(update={"shelve_limit_s": 1e9}))
 
@@ -197,6 +210,7 @@ PLANTED = {  # name -> what to break, with what, and what the search says then
     "repetitions are forgotten": (annunciator, "REMEMBERED", 1, "the same answer again"),
     "replies are not saved": (Annunciator, "_saved_replies", lambda box: {}, "the same answer again"),
     "alarms are not saved": (Annunciator, "_saved", lambda box: {}, "was saved with what it said"),
+    "a reload starts anew": (Annunciator, "reruled", forgetfully, "all of it goes on"),
     "every shelving is granted": (alarm, "_refusal", leniently, "beyond the limit"),
     "a clock set back stops time": (alarm, "JITTER_S", 1e9, "by itself"),
 }

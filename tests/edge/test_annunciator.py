@@ -276,3 +276,55 @@ def test_the_rules_of_a_camera_are_those_of_its_zones_or_of_the_whole_view():
     zoned = rules(camera.model_copy(update={"zones": zones}), common)
     assert list(zoned) == ["tank"]
     assert (zoned["tank"].on_delay_s, zoned["tank"].off_delay_s) == (2, 8), "even a value that is also the default"
+
+
+def reruled(box: Box, *zones: str, settings: AlarmSettings = BRISK) -> Outcome:
+    box.rules = dict.fromkeys(zones, settings)
+    return box.take(box.annunciator.reruled(box.rules, box.utc))
+
+
+def test_other_zones_while_it_runs_end_what_is_gone_and_keep_what_stays():
+    box = Box("tank", "mast")
+    box.see(HERE, HERE, seconds=2)
+    box.ask("ack", "1", zone="tank")
+    kept = box.annunciator.places[0]
+    outcome = reruled(box, "pump", "tank")
+    assert [(event.type, event.zone) for event in outcome.events] == [("end", "mast")]
+    assert [(step.cause, step.zone, step.after) for step in outcome.transitions] == [
+        (Cause.REMOVED, "mast", State.NORMAL)
+    ]
+    assert [place.alarm.zone for place in box.annunciator.places] == ["pump", "tank"]
+    assert (box.annunciator.places[1].condition, box.states()) == (kept.condition, [State.NORMAL, State.ACKNOWLEDGED])
+    box.see(None, HERE, seconds=2)
+    assert box.kinds().count("event") == 3, "two starts and the end in the zone that went"
+    assert box.restart("pump", "tank").events == ()
+    assert box.states() == [State.NORMAL, State.ACKNOWLEDGED]
+
+
+def test_other_settings_while_it_runs_count_from_the_next_frame_on():
+    box = Box("tank")
+    box.see(HERE, seconds=1)
+    before = box.annunciator.places
+    outcome = reruled(box, "tank", settings=BRISK.model_copy(update={"off_delay_s": 3.0}))
+    assert (outcome.events, outcome.transitions, box.annunciator.places) == ((), (), before)
+    box.see(None, seconds=2)
+    assert box.states() == [State.UNACKNOWLEDGED]
+    box.see(None, seconds=2)
+    assert box.states() == [State.RETURNED_UNACKNOWLEDGED]
+
+
+def test_a_leak_restored_and_not_seen_yet_outlives_new_rules():
+    box = Box("tank", "mast")
+    box.see(HERE, HERE, seconds=2)
+    box.restart()
+    reruled(box, "tank")
+    box.see(HERE, seconds=1)
+    assert [said["zone"] for kind, said in box.said if kind == "event" and said["type"] == "end"] == ["mast"]
+    assert box.annunciator.places[0].condition.phase is Phase.ACTIVE
+
+
+def test_a_shelved_alarm_of_a_zone_that_goes_is_told_as_removed():
+    box = Box("tank", "mast")
+    box.ask("shelve", "1", zone="mast", duration_s=100)
+    [step] = reruled(box, "tank").transitions
+    assert (step.cause, step.before, step.zone) == (Cause.REMOVED, State.SHELVED, "mast")
