@@ -25,6 +25,7 @@ from tests.conftest import Ear
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, events_of_a_leak, until_connected
 
 KEEPALIVE = 5
+SHORT = 100  # bytes: no more than pings and acknowledgements
 
 
 class Proxy:
@@ -33,6 +34,7 @@ class Proxy:
     def __init__(self, to: int) -> None:
         self.port, self._to = free_port(), to
         self.blackhole = False
+        self.cutting = False  # the client's next packet breaks in the middle, and the connection with it
         self.from_client = b""  # what came from the first client to connect
         self._server = socket.create_server((HOST, self.port))
         self._ends: list[socket.socket] = [self._server]
@@ -43,7 +45,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 here, _ = self._server.accept()
-                there = socket.create_connection((HOST, self._to))
+                try:
+                    there = socket.create_connection((HOST, self._to))
+                except OSError:
+                    here.close()
+                    continue
                 self._ends += [here, there]
                 for ends in ((here, there), (there, here)):
                     self._threads.append(threading.Thread(target=self._pump, args=ends, daemon=True))
@@ -54,6 +60,11 @@ class Proxy:
             while data := source.recv(65_536):
                 if source is self._ends[1]:
                     self.from_client += data
+                from_client = source.getsockname()[1] == self.port
+                if self.cutting and from_client and len(data) > SHORT:
+                    sink.sendall(data[: len(data) // 2])
+                    self.cutting = False
+                    break
                 if not self.blackhole:
                     sink.sendall(data)
             sink.shutdown(socket.SHUT_RDWR)
