@@ -19,7 +19,7 @@ from edge.broker import HOST
 from tests.edge.scenes import scene, shot
 
 FPS = 30.0
-HOLD = 40  # pictures, 1.3 s; the delays of the alarm are 0.3 s and 0.5 s
+HOLD = 34  # pictures, 1.1 s; the delays of the alarm are 0.3 s and 0.5 s
 BUFFER = 1 << 16  # bytes on the way at most: a kill must not lose pictures that count as shown
 
 

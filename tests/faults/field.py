@@ -50,18 +50,25 @@ NO_RIGHTS = "topic read fgstp/#\n"  # the recorder may go on to listen
 class Recorder:
     """Hears everything at QoS 1 in a session that the broker keeps while it, or the recorder, is away."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.subscribed = threading.Event()
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, "recorder", protocol=paho.MQTTv5)
-        self._client.reconnect_delay_set(1, 1)
+        self._client.reconnect_delay_set(0.2, 0.2)
+        self._listening = False
         self._client.on_connect = lambda client, *_: client.subscribe("fgstp/#", 1)
         self._client.on_subscribe = lambda *_: self.subscribed.set()
         self._client.on_message = lambda _client, _data, message: self._write_down(message)
-        kept = Properties(PacketTypes.CONNECT)
-        kept.SessionExpiryInterval = 0xFFFF_FFFF  # for ever: mosquitto ends any other one when it is killed
-        self._client.connect(HOST, port, clean_start=False, properties=kept)
-        self._client.loop_start()
+
+    def listen(self, port: int) -> None:
+        """Until it is subscribed: for the first time, or again."""
+        if not self._listening:
+            self._listening = True
+            kept = Properties(PacketTypes.CONNECT)
+            kept.SessionExpiryInterval = 0xFFFF_FFFF  # for ever: mosquitto ends any other one when it is killed
+            self._client.connect(HOST, port, clean_start=False, properties=kept)
+            self._client.loop_start()
+        assert self.subscribed.wait(15)
 
     def _write_down(self, message: paho.MQTTMessage) -> None:
         self.heard.append((message.topic, validate(message.topic, message.payload)))
@@ -82,19 +89,16 @@ class Field:
         self.faults = 0
         self._ports = free_port(), free_port()  # of the broker: for the device, for the recorder
         self._serving = contextlib.ExitStack()
+        self.cable = Proxy(self._ports[0])
+        self.recorder = Recorder()
         self.broker: subprocess.Popen[bytes]
         self.device: subprocess.Popen[bytes]
 
     def __enter__(self) -> Field:
         self.state.mkdir(parents=True)
         self.grant(ALL_RIGHTS)
-        self.start_broker()
-        self.recorder = Recorder(self._ports[1])
-        assert self.recorder.subscribed.wait(10)
-        self.stop_broker()  # in good order, so that it writes the recorder's session down
-        self.start_broker()
-        self.cable = Proxy(self._ports[0])
         self._write_config()
+        self.start_broker()
         self.start_device()
         return self
 
@@ -141,7 +145,9 @@ class Field:
         (self.folder / "rights").write_text(rights)
 
     def start_broker(self, trusted_by: Authority | None = None) -> None:
-        """With a certificate of this authority; None: of the site's own."""
+        """With a certificate of this authority; None: of the site's own. The recorder is the first to be let in: not
+        every mosquitto finds its session again, and what came before it would be heard by nobody."""
+        self.cable.unplugged = True
         config = MOSQUITTO.replace("FOLDER", str(self.folder))
         authority = trusted_by or self._site
         if authority is not None:
@@ -153,10 +159,13 @@ class Field:
         self.broker = self._serving.enter_context(
             serve(Broker(plain.name, plain.protocol, plain.command, config), self._ports[0])
         )
+        self.recorder.listen(self._ports[1])
+        self.cable.unplugged = False
 
     def stop_broker(self) -> None:
         """In good order, unless it was killed before."""
         self._serving.close()
+        self.recorder.subscribed.clear()
 
     def start_device(self) -> None:
         """From the state that the one before left."""

@@ -66,13 +66,13 @@ def test_a_broker_that_is_killed_and_restarted(field):
 def test_a_broker_that_is_stopped_and_goes_on(field):
     with field.fault():
         field.broker.send_signal(signal.SIGSTOP)
-        time.sleep(120 if LONG else 3 * KEEPALIVE_S)
+        time.sleep(120 if LONG else 2 * KEEPALIVE_S)
         field.broker.send_signal(signal.SIGCONT)
     field.check()
 
 
 def test_a_link_that_is_cut_in_the_middle_of_a_packet(field):
-    for _ in range(20 if LONG else 2):
+    for _ in range(20 if LONG else 1):
         with field.fault():
             field.cable.cutting = True
             until(lambda: not field.cable.cutting)
@@ -124,20 +124,22 @@ def test_a_kill_while_the_broker_is_away(field):
     field.check()
 
 
-def test_a_power_cut_that_takes_what_was_not_synced(field, tmp_path):
+def test_a_power_cut_that_takes_what_was_not_synced(field, tmp_path, tally):
     """What a disk may forget is the last write, as long as it has not returned: then nothing of it has been sent. So
     the log is cut before the last write, unless that was heard of, and at a random byte of what follows."""
     chance = random.Random(7)
-    for number in range(20 if LONG else 3):
+    forgotten = 0
+    for number in range(20 if LONG else 2):
         with field.fault():
             time.sleep(chance.uniform(0.5, 2.0))
             gone = field.soon("status", reason="connection_lost")
             field.kill_device()
             until(gone)  # said by the broker once it has read all that the device ever sent
             scratch = tmp_path / str(number)
-            wal.forget_the_last_write(field.outbox, scratch, lambda body: heard(field, body), chance)
+            forgotten += wal.forget_the_last_write(field.outbox, scratch, lambda body: heard(field, body), chance)
             field.start_device()
     field.check()
+    tally.append(f"{forgotten} power cuts took a write")
 
 
 def heard(field: Field, body: dict[str, object]) -> bool:
@@ -164,9 +166,7 @@ def test_a_clock_that_is_set(field, jump):
         field.outlast(1)
         field.device.send_signal(jump)
         field.outlast(1)
-    with field.fault():  # and the saved state comes from another time
-        field.device.send_signal(jump)
-        field.outlast(1)
+    with field.fault():  # set right by a restart, which finds a saved state of another time
         field.kill_device()
         field.start_device()
     field.check()
@@ -174,10 +174,11 @@ def test_a_clock_that_is_set(field, jump):
 
 @pytest.mark.parametrize("trouble", ["gone", "stalled", "frozen"])
 def test_a_camera_in_trouble(field, trouble):
+    north, south = field.cameras
     for _ in range(10 if LONG else 1):
-        north, south = field.cameras
         with field.fault():
-            bad = field.soon("alarm", camera="north", quality="bad")
+            until(field.soon("event", camera="north", type="start"))
+            bad = field.soon("alarm", camera="north", quality="bad", active=True)  # the leak stands while none looks
             leaks = south.leaks
             setattr(north, trouble, True)
             until(bad)
@@ -189,7 +190,6 @@ def test_a_camera_in_trouble(field, trouble):
 def test_a_broker_with_a_certificate_of_somebody_else(a_broker, tmp_path):
     site, stranger = Authority(tmp_path / "site"), Authority(tmp_path / "stranger")
     with Field(tmp_path / "field", a_broker, site) as field:
-        field.outlast(1)
         with field.fault():
             field.stop_broker()
             field.start_broker(stranger)
