@@ -37,7 +37,8 @@ from edge.store import Message
 
 TARGET_MS = 50.0  # p95
 PERIOD = 16  # frames, of which the first half shows a plume: an alarm and its end about every second
-RULES = {"on_delay_s": 0.2, "off_delay_s": 0.2, "update_every_s": 60.0}
+RULES = config.AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0)
+NO_CLIPS = config.EvidenceSettings(enabled=False)  # of an alarm every second: no device ever makes so many
 CERTAIN = 6.0  # logit
 
 
@@ -145,7 +146,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             cameras = [{"name": f"cam{number}", **footage} for number in range(1, options.cameras + 1)]
             path = memory.write_config(Path(folder), serving.settings(port), options, cameras)
             settings = config.load(path)
-            settings = settings.model_copy(update={"alarm": config.AlarmSettings(**RULES), "self_test": False})
+            settings = settings.model_copy(update={"alarm": RULES, "evidence": NO_CLIPS})
             watched(settings, watch, options.seconds)
     if not watch.total:
         raise FgstpError("no alarm reached the broker; give more --seconds")
@@ -165,8 +166,11 @@ def watched(settings: config.Config, watch: Stopwatch, seconds: float) -> None:
     """Run the service for so long under the watch."""
     stop = threading.Event()
     channel, publisher = timed(watch)
-    parts = {"Channel": channel, "Publisher": publisher, "segmenter_for": segmenter_for}
-    with mock.patch.multiple(service, **parts):
+    with (
+        mock.patch.object(service, "Channel", channel),
+        mock.patch.object(service, "Publisher", publisher),
+        mock.patch.object(service, "segmenter_for", segmenter_for),
+    ):
         made = service.Service(settings, stop)
     timer = threading.Timer(seconds, stop.set)
     timer.start()
