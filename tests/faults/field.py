@@ -130,6 +130,13 @@ class Field:
         """What is wrong with the record as it stands."""
         return violations(list(self.recorder.heard), {camera.name: camera.leaks for camera in self.cameras})
 
+    def count(self) -> str:
+        """What it went through."""
+        record = list(self.recorder.heard)
+        told = {str(said) for topic, said in record if topic.endswith(("/event", "/alarm_event"))}
+        leaks = sum(camera.leaks for camera in self.cameras)
+        return f"{self.faults} faults, {leaks} leaks, {len(told)} events and alarm transitions"
+
     def heard(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         """The messages of a kind with these fields, so far."""
         record = list(self.recorder.heard)

@@ -43,9 +43,7 @@ def field(tmp_path_factory: pytest.TempPathFactory, a_broker: Broker, tally: lis
     """One device for all of them: what a fault leaves behind shows under the next."""
     with Field(tmp_path_factory.mktemp("field"), a_broker) as made:
         yield made
-        told = {(topic, str(said)) for topic, said in made.recorder.heard if topic.endswith(("/event", "/alarm_event"))}
-        leaks = sum(camera.leaks for camera in made.cameras)
-        tally.append(f"{made.faults} faults, {leaks} leaks, {len(told)} events and alarm transitions")
+        tally.append(made.count())
 
 
 def test_without_a_fault_every_leak_is_told(field):
@@ -174,20 +172,19 @@ def test_a_clock_that_is_set(field, jump):
 
 @pytest.mark.parametrize("trouble", ["gone", "stalled", "frozen"])
 def test_a_camera_in_trouble(field, trouble):
-    north, south = field.cameras
+    north = field.cameras[0]
     for _ in range(10 if LONG else 1):
         with field.fault():
             until(field.soon("event", camera="north", type="start"))
             bad = field.soon("alarm", camera="north", quality="bad", active=True)  # the leak stands while none looks
-            leaks = south.leaks
             setattr(north, trouble, True)
             until(bad)
-            until(lambda leaks=leaks: south.leaks > leaks)  # the other one is watched all the while
+            until(field.soon("event", camera="south"))  # the other one is watched all the while
             setattr(north, trouble, False)
     field.check()
 
 
-def test_a_broker_with_a_certificate_of_somebody_else(a_broker, tmp_path):
+def test_a_broker_with_a_certificate_of_somebody_else(a_broker, tmp_path, tally):
     site, stranger = Authority(tmp_path / "site"), Authority(tmp_path / "stranger")
     with Field(tmp_path / "field", a_broker, site) as field:
         with field.fault():
@@ -199,3 +196,4 @@ def test_a_broker_with_a_certificate_of_somebody_else(a_broker, tmp_path):
             field.stop_broker()
             field.start_broker()
         field.check()
+        tally.append(field.count())
