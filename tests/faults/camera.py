@@ -31,7 +31,8 @@ class ScriptedCamera:
         self.leaks = 0  # shown so far, the present one included
         self.connections = 0
         self.gone = self.stalled = self.frozen = False  # what is wrong with it
-        self._gas, self._shown, self._rest = False, 0, False
+        self.shown = 0  # pictures in a row of what stands
+        self._gas = self._rest = False
         self._resting = threading.Event()
         self._pictures = {gas: [picture(gas, seed, number) for number in range(16)] for gas in (False, True)}
         self._listener = socket.create_server((HOST, 0))
@@ -67,7 +68,7 @@ class ScriptedCamera:
                         self._show_to(client)
 
     def _show_to(self, client: socket.socket) -> None:
-        self._shown = 0
+        self.shown = 0
         due, last = time.monotonic(), b""
         for number in itertools.count():
             due = max(due + 1 / FPS, time.monotonic() - 1)
@@ -75,7 +76,7 @@ class ScriptedCamera:
             if self.gone:
                 return
             if self.stalled or self.frozen:
-                self._shown = 0
+                self.shown = 0
             else:
                 self._advance()
                 last = self._pictures[self._gas][number % 16]
@@ -84,13 +85,13 @@ class ScriptedCamera:
 
     def _advance(self) -> None:
         """One more picture of what stands, or the first of what follows it."""
-        self._shown += 1
-        if self._shown <= HOLD:
+        self.shown += 1
+        if self.shown <= HOLD:
             return
         if self._rest and not self._gas:
             self._resting.set()
             return
-        self._gas, self._shown = not self._gas, 1
+        self._gas, self.shown = not self._gas, 1
         self.leaks += self._gas
 
 

@@ -122,6 +122,19 @@ def test_a_kill_while_the_broker_is_away(field):
     field.check()
 
 
+def test_a_kill_when_what_was_sent_is_lost_on_the_way(field):
+    for _ in range(10 if LONG else 1):
+        with field.fault():
+            field.cable.blackhole = True
+            field.outlast(1)
+            until(lambda: all(camera.shown >= 25 for camera in field.cameras))  # the alarm is out, and never arrives
+            field.kill_device()
+            field.cable.blackhole = False
+            field.start_device()
+            field.outlast(1)
+    field.check()
+
+
 def test_a_power_cut_that_takes_what_was_not_synced(field, tmp_path, tally):
     """What a disk may forget is the last write, as long as it has not returned: then nothing of it has been sent. So
     the log is cut before the last write, unless that was heard of, and at a random byte of what follows."""
