@@ -37,6 +37,7 @@ from edge.store import Message
 
 TARGET_MS = 50.0  # p95
 PERIOD = 16  # frames, of which the first half shows a plume: an alarm and its end about every second
+STAGGER = 3  # frames from one camera's plume to the next one's: leaks do not begin at two cameras in one frame
 RULES = config.AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0)
 NO_CLIPS = config.EvidenceSettings(enabled=False)  # of an alarm every second: no device ever makes so many
 CERTAIN = 6.0  # logit
@@ -84,10 +85,12 @@ class Stopwatch:
 class TimedSegmenter(Segmenter):
     """Computes every frame, then says that a plume comes and goes."""
 
+    phase = 0  # frames
+
     def step(self, frame: Frame) -> Segmentation:
         """The real one's work, and the script's mask."""
         made = super().step(frame)
-        shown = frame.index % PERIOD < PERIOD // 2
+        shown = (frame.index + self.phase) % PERIOD < PERIOD // 2
         mask, logits = np.zeros_like(made.mask), np.full_like(made.logits, -CERTAIN)
         if shown:
             for plane, value in ((mask, 255), (logits, CERTAIN)):
@@ -130,7 +133,9 @@ def timed(watch: Stopwatch) -> tuple[type[Channel], type[Publisher]]:
 
 def segmenter_for(settings: config.CameraSettings, *model: Any) -> TimedSegmenter:
     """As `service.segmenter_for`."""
-    return TimedSegmenter(*model, polarity=settings.polarity, rendering=settings.rendering)
+    made = TimedSegmenter(*model, polarity=settings.polarity, rendering=settings.rendering)
+    made.phase = STAGGER * int(settings.name.removeprefix("cam"))
+    return made
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Covered elsewhere, of the parts alone:
   half-open link, brokers in order, wrong CA, ACL  tests/edge/test_link.py
   broker restarted, refusals, last will            tests/edge/test_mqtt.py
   kills between an action and its answer           tests/edge/test_commands_over_mqtt.py
+  kills at random moments, with a recording        tests/edge/test_service.py
   a real RTSP server killed, stalled, restarted    tests/edge/test_rtsp.py
   frozen pictures with and without a codec         tests/edge/test_quality.py
   one faulty camera among others                   tests/edge/test_service.py
