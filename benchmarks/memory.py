@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         port = broker.free_port()
         with broker.serve(serving, port):
             settings = serving.settings(port)
-            config = write_config(Path(folder), settings, options)
+            camera = {"name": CAMERA, "realtime": False, **recording(Path(folder), options)}
+            config = write_config(Path(folder), settings, options, [camera])
             points, peak, backend = watch(config, settings, options.frames)
     settled = [point for point in points if point[0] >= SETTLED * points[-1][0]]
     spec, _ = contract.load(options.model)
@@ -65,30 +66,46 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def slope(points: Sequence[Point]) -> float:
     """Growth in kB per 1,000 frames, a least-squares line; NaN of fewer than two points."""
-    frames, sizes = np.array(points, float).reshape(-1, 2).T
-    if len(frames) < 2 or np.ptp(frames) == 0:
+    return gradient([(frames / 1000, size * 1000) for frames, size in points])
+
+
+def gradient(points: Sequence[tuple[float, float]]) -> float:
+    """dy / dx of a least-squares line through (x, y); NaN of fewer than two points."""
+    x, y = np.array(points, float).reshape(-1, 2).T
+    if len(x) < 2 or np.ptp(x) == 0:
         return float("nan")
-    return float(np.polyfit(frames / 1000, sizes * 1000, 1)[0])
+    return float(np.polyfit(x, y, 1)[0])
 
 
-def thinned(points: Sequence[Point], most: int) -> list[Point]:
+def thinned(points: Sequence[Any], most: int) -> list[Any]:
     """At most `most` of the points, evenly spread, the first and last among them."""
     chosen = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).round().astype(int))
     return [points[index] for index in chosen]
 
 
-def write_config(folder: Path, settings: MqttSettings, options: argparse.Namespace) -> Path:
-    """The configuration of the measured service."""
-    camera = {"name": CAMERA, "source": options.source, "realtime": False, "repeat": "loop"}
+def recording(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The camera keys of what is played over and over."""
     if options.source is None:
-        camera |= golden_images(folder / "golden")
+        return {"repeat": "loop", **golden_images(folder / "golden")}
+    return {"repeat": "loop", "source": options.source}
+
+
+def write_config(
+    folder: Path,
+    settings: MqttSettings,
+    options: argparse.Namespace,
+    cameras: Sequence[dict[str, Any]],
+    health_every_s: float = 0.5,
+) -> Path:
+    """The configuration of the measured service."""
     config = {
         "device": DEVICE,
-        "cameras": [camera],
+        "cameras": list(cameras),
         "model": {"name": options.model, "backend": options.backend},
         "mqtt": {"host": settings.host, "port": settings.port, "protocol": settings.protocol},
         "outbox": {"path": str(folder / "outbox.db")},
-        "health": {"every_s": 0.5},
+        "evidence": {"path": str(folder / "evidence")},
+        "health": {"every_s": health_every_s},
         "self_test": not options.skip_self_test,
     }
     path = folder / "config.yaml"

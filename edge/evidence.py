@@ -15,6 +15,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,7 @@ from edge.records import Array, Event
 
 log = logging.getLogger("evidence")
 
+FINISH_S = 4.0  # for the file in hand when we leave; a disk that hangs must not keep us
 GAP_S = 2.0  # a longer time without a frame ends a clip
 WAITING = 64  # files that may wait for a slow disk
 CHUNK = 12_288  # bytes of a file in one message: 16 kB of base64, so that a thin link stays responsive
@@ -72,6 +74,7 @@ class Keeper:
         self._lock = threading.Lock()  # over replacing it
         self._kept = self._lost = 0
         self._fault: str | None = None  # the present trouble, said once
+        self._leaving = threading.Event()  # nothing more is begun
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
 
     def start(self) -> None:
@@ -104,16 +107,22 @@ class Keeper:
         return {"kept": self._kept, "lost": self._lost, "bytes": self._archive.bytes, "fault": self._fault}
 
     def close(self, patience_s: float) -> None:
-        """Write what waits, within `patience_s`."""
+        """Write what waits, within `patience_s`; then only finish the file in hand: a process that ends while OpenCV
+        works in a thread is aborted instead."""
         if self._thread.ident is not None:
+            until = time.monotonic() + patience_s
             with contextlib.suppress(queue.Full):
                 self._files.put(None, timeout=patience_s)
-            self._thread.join(patience_s)
+            self._thread.join(max(0.0, until - time.monotonic()))
+            self._leaving.set()
+            with contextlib.suppress(queue.Full):  # it may have been full until now, and the thread waits for a word
+                self._files.put_nowait(None)
+            self._thread.join(FINISH_S)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # drawing and encoding give way to inference
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        while (file := self._files.get()) is not None:
+        while (file := self._files.get()) is not None and not self._leaving.is_set():
             try:
                 kept = self._archive.keep(file.folder, file.name, file.write, file.size, self._open)
                 self._kept, self._fault = self._kept + 1, None

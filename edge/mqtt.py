@@ -92,7 +92,7 @@ class Publisher:
         self._retained: dict[str, tuple[str, int]] = {}  # topic -> text and QoS, for after a reconnect
         self._answer: Any = None  # the broker's reason code to the last connect
         self._answered = threading.Event()
-        self._complained: set[BrokerAddress] = set()  # one line per loss and broker, not one per attempt
+        self._complained: set[str] = set()  # one line per loss and reason, not one per attempt
         self._client = client(settings, f"fgstp-edge-{device}")
         status = TOPICS["status"]
         self._client.will_set(status.path(device), encode(will), status.qos, status.retain)
@@ -250,9 +250,9 @@ class Publisher:
         return int(self._client.publish(message.topic, message.body, qos=1, **stale).mid)
 
     def _complain(self, what: str) -> None:
-        if self._link.where not in self._complained:
+        if what not in self._complained:
             log.warning("%s; keeping on trying", what)
-        self._complained.add(self._link.where)
+        self._complained.add(what)
 
 
 def client(settings: MqttSettings, client_id: str, make: Callable[..., Any] = Client) -> Any:

@@ -214,6 +214,30 @@ def test_the_frame_loop_never_waits_for_the_disk(tmp_path, monkeypatch, caplog):
     stuck.set()
 
 
+def test_who_leaves_finishes_the_file_in_hand_and_begins_no_other(tmp_path, monkeypatch):
+    site, begun, go_on = Site(tmp_path), threading.Event(), threading.Event()
+    keep, names = site.keeper._archive.keep, []
+
+    def slow(folder: str, name: str, *more: Any) -> Any:
+        names.append(name)
+        begun.set()
+        assert go_on.wait(10)
+        return keep(folder, name, *more)
+
+    monkeypatch.setattr(site.keeper._archive, "keep", slow)
+    site.keeper.start()
+    site.recorder.offer(step_of(0))
+    for _ in range(3):
+        site.recorder.snapshot()
+    assert begun.wait(10)
+    timer = threading.Timer(0.3, go_on.set)
+    timer.start()
+    site.keeper.close(0.1)
+    timer.join()
+    assert not site.keeper._thread.is_alive(), "a thread in OpenCV aborts the process that ends under it"
+    assert len(names) == len(site.files()) == 1
+
+
 def test_a_disk_that_cannot_be_written_is_said_once_and_harms_no_alarm(tmp_path, caplog):
     (tmp_path / "evidence").write_text("in the way")
     site = Site(tmp_path)

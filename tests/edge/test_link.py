@@ -25,6 +25,7 @@ from tests.conftest import Ear
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, events_of_a_leak, until_connected
 
 KEEPALIVE = 5
+SHORT = 100  # bytes: no more than pings and acknowledgements
 
 
 class Proxy:
@@ -32,7 +33,9 @@ class Proxy:
 
     def __init__(self, to: int) -> None:
         self.port, self._to = free_port(), to
+        self.unplugged = False  # nobody gets a new connection
         self.blackhole = False
+        self.cutting = False  # the client's next packet breaks in the middle, and the connection with it
         self.from_client = b""  # what came from the first client to connect
         self._server = socket.create_server((HOST, self.port))
         self._ends: list[socket.socket] = [self._server]
@@ -43,7 +46,13 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 here, _ = self._server.accept()
-                there = socket.create_connection((HOST, self._to))
+                try:
+                    if self.unplugged:
+                        raise ConnectionRefusedError
+                    there = socket.create_connection((HOST, self._to))
+                except OSError:
+                    here.close()
+                    continue
                 self._ends += [here, there]
                 for ends in ((here, there), (there, here)):
                     self._threads.append(threading.Thread(target=self._pump, args=ends, daemon=True))
@@ -54,6 +63,11 @@ class Proxy:
             while data := source.recv(65_536):
                 if source is self._ends[1]:
                     self.from_client += data
+                from_client = source.getsockname()[1] == self.port
+                if self.cutting and from_client and len(data) > SHORT:
+                    sink.sendall(data[: len(data) // 2])
+                    self.cutting = False
+                    break
                 if not self.blackhole:
                     sink.sendall(data)
             sink.shutdown(socket.SHUT_RDWR)
@@ -256,6 +270,27 @@ def test_a_broker_with_a_wrong_certificate_is_named_and_believed_once_it_has_the
         ear.message("event", type="start")
         publisher.close(STOPPED)
         ear.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the refused socket open
+def test_a_stranger_in_the_place_of_the_broker_that_was_lost_is_named_once(
+    a_broker, shared_folder, monkeypatch, caplog
+):
+    monkeypatch.setattr(mqtt.random, "uniform", lambda low, high: 0.1)
+    site, stranger, port = Authority(shared_folder / "site"), Authority(shared_folder / "stranger"), free_port()
+    publisher = Publisher(MqttSettings(host="localhost", port=port, tls=TlsSettings(ca_file=site.ca)), "box", will=WILL)
+    with serve(site.broker(a_broker), port):
+        publisher.start()
+        until_connected(publisher)
+    until(lambda: "lost the broker" in caplog.text)
+    attempts = []
+    monkeypatch.setattr(publisher._link, "down", lambda down=publisher._link.down: (attempts.append(1), down()))
+    with serve(stranger.broker(a_broker), port):
+        until(lambda: "is not the one we trust" in caplog.text)
+        seen = len(attempts)
+        until(lambda: len(attempts) >= seen + 2)
+    publisher.close(STOPPED)
+    assert caplog.text.count("is not the one we trust") == 1
 
 
 def test_events_wait_while_our_rights_are_revoked(a_broker, shared_folder, monkeypatch, caplog):
