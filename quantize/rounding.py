@@ -13,20 +13,8 @@ WEIGHT_LEVELS = 63  # 7 bits: see quantize.int8
 INPUT_LEVELS = 127
 MEMORY = 0.99  # of the running mean of an input's largest value, as in the quantiser's calibration
 
-# Names of what stays in float: where a small error moves a mask edge or is remembered for a year, and the groups of the
-# perception, whose slices and joins OpenVINO would bring to one common scale, three times as coarse as the file says.
-FLOAT_PARTS = (
-    "correlate.to_key",
-    "perceive.steps",
-    "remember",
-    "gate",
-    "side4",
-    "side8",
-    "boundary",
-    "enter2.",
-    "enter4.",
-    "recall",
-)
+# Names of what stays in float: where a small error moves a mask edge or is remembered for a year.
+FLOAT_PARTS = ("correlate.to_key", "remember", "gate", "side4", "side8", "boundary", "enter2.", "enter4.", "recall")
 
 
 class RoundedConv(nn.Conv2d):
