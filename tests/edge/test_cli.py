@@ -252,14 +252,18 @@ def test_interrupting_is_130_and_termination_says_goodbye(broker, ear, clip, tmp
         f"device: box\nself_test: false\ncameras:\n  - {{name: n, source: '{clip}', fps: 15, repeat: pingpong}}\n"
         f"model: {{backend: onnxruntime}}\nmqtt: {{host: 127.0.0.1, port: {broker.port}}}\n"
     )
-    command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
+    # whoever starts the tests in the background has SIGINT ignored, and that is inherited
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "edge", "run", "--config", str(config)]
     for number, (how, code) in enumerate([(signal.SIGTERM, 0), (signal.SIGINT, 130)], 1):
         with subprocess.Popen(command, stderr=subprocess.PIPE) as run:
             ear.until(lambda heard, n=number: sum(s.get("state") == "online" for _, s in heard) >= n)
             ear.message("summary")
             time.sleep(0.2)
             run.send_signal(how)
-            _, said = run.communicate(timeout=20)
+            try:
+                _, said = run.communicate(timeout=20)
+            finally:
+                run.kill()
         assert run.returncode == code, said
         assert b"Traceback" not in said
         ear.until(lambda heard, n=number: sum(s.get("reason") == "stopped" for _, s in heard) >= n)
