@@ -22,7 +22,6 @@ class Playback:
     def __init__(self, camera: CameraSettings, stop: threading.Event) -> None:
         self._camera, self._stop = camera, stop
         self.dropped = 0  # frames whose time had passed before they were asked for
-        self.handed = 0.0  # time.monotonic() when the latest frame was handed out
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises SourceError like the source itself; ends with the recording or when asked to stop."""
@@ -30,7 +29,6 @@ class Playback:
         for frame in frames:
             if self._stop.is_set():
                 return
-            self.handed = time.monotonic()
             yield frame
 
     def _live(self) -> Iterator[Frame]:
