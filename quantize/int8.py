@@ -92,9 +92,33 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> 
                 "OpTypesToExcludeOutputQuantization": ["Conv"],
             },
         )
+    onnx.save(keep_joins(onnx.load(out)), str(out))
     provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
     bars = {"threshold": spec.threshold, "certain": spec.certain}
     return write_spec(out, precision="int8", **bars, provenance=provenance)
+
+
+def keep_joins(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, with a floor under whatever is joined and then quantised: at the quantiser's own lower end, so that no
+    value changes.
+
+    OpenVINO (2024 to 2026.4) would quantise each part before it joins them, and then computes a convolution that is
+    wrong by half of its output. It does not look past a Max.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    joined = {node.output[0] for node in model.graph.node if node.op_type == "Concat"}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and node.input[0] in joined:
+            source, floor = node.input[0], f"{node.input[0]}_floor"
+            scale = onnx.numpy_helper.to_array(constants[node.input[1]])
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(-128 * scale).reshape(1), floor))
+            node.input[0] = f"{source}_floored"
+            nodes.append(onnx.helper.make_node("Max", [source, floor], [node.input[0]], name=f"{source}_Max"))
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def main() -> None:
