@@ -1,8 +1,11 @@
-"""How far did the view shift between two reduced pictures?"""
+"""How far did the view shift between two pictures? Corners are tracked, and the largest group that moves alike counts.
+
+Corners and not the picture as a whole: burnt-in text, a row pattern and whatever the camera follows stand still in the
+picture of a camera that pans, and hold the peak of a phase correlation at zero.
+"""
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import cv2
@@ -10,45 +13,73 @@ import numpy as np
 
 from edge.records import Array
 
-OBJECT = 0.03  # share of the view that a single moving thing may fill
+TILES = (3, 4)  # rows and columns; each has corners of its own, or sharp text would leave none for soft cloud
+CORNERS = 6  # of each tile, at most
+FEWEST = 12  # in all; fewer do not tell a view from an object
+QUALITY, APART = 0.1, 5  # share of the best corner's strength, px between two
+WINDOW, LEVELS = (11, 11), 3  # of the tracker, px and times that it halves the picture first
+RETURN = 0.7  # px that a corner, tracked there and back, may be off
+STILL = 0.3  # px that noise may move it by
+ALIKE, ALIKE_SHARE = 0.6, 0.15  # px, and share of their length, by which the shifts of one group may differ
+MIDDLE = 0.9  # the spread of a group leaves out a tenth at either end: noise that happened to move alike
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A translation of the whole view."""
+    """The translation that most of what moved has in common."""
 
     dx: float  # px of the pictures compared; content moved right and down where positive
     dy: float
-    response: float  # share of the correlation's energy in its peak, 0..1
-    explained: float  # share of the difference between the pictures that the shift takes away; 0 or less: no view shift
+    share: float  # of the corners that moved so, 0..1
+    spread: float  # of most of these over the view, share of its width or height, 0..1: an object is small
+
+
+NO_SHIFT = Shift(0.0, 0.0, 0.0, 0.0)
 
 
 def shift(before: Array, after: Array) -> Shift:
-    """Phase correlation of two pictures (h, w) float32, Hann-windowed, checked by undoing the shift that was found.
-
-    The check tells a moving camera from a moving object: a plume, a cloud or a person can pull the correlation's peak
-    away from zero, but then shifting the view by it makes the pictures less alike, not more.
-    """
+    """From two pictures (h, w) uint8. No shift where there is too little to track, or nothing moved."""
+    corners = spread_corners(before)
+    if len(corners) < FEWEST:
+        return NO_SHIFT
+    there, found = track(before, after, corners)
+    back, found_back = track(after, before, there)
+    tracked = found & found_back & (length((back - corners)[:, 0]) < RETURN)
+    places, moves = corners[tracked, 0], (there - corners)[tracked, 0]
+    far = length(moves) > STILL
+    places, moves = places[far], moves[far]
+    if not far.any():
+        return NO_SHIFT
+    reach = np.maximum(ALIKE, ALIKE_SHARE * length(moves))[:, None]
+    groups = length(moves[:, None] - moves[None]) < reach
+    group = groups[groups.sum(axis=1).argmax()]
+    dx, dy = np.median(moves[group], axis=0)
     height, width = before.shape
-    # windowed here: OpenCV 5 multiplies the window into the caller's own arrays; without its mean the window itself,
-    # which never moves, leaves no peak
-    window = hann(width, height)
-    (dx, dy), response = cv2.phaseCorrelate((before - before.mean()) * window, (after - after.mean()) * window)
-    back = cv2.warpAffine(
-        after, np.array([[1, 0, -dx], [0, 1, -dy]], np.float64), (width, height), borderMode=cv2.BORDER_REPLICATE
+    least, most = np.quantile(places[group], (1 - MIDDLE, MIDDLE), axis=0)
+    return Shift(
+        float(dx), float(dy), float(group.sum()) / len(corners), float(((most - least) / (width, height)).max())
     )
-    margin = int(max(abs(dx), abs(dy))) + 1
-    if 2 * margin >= min(height, width):
-        return Shift(dx, dy, response, 0.0)
-    inner = np.s_[margin : height - margin, margin : width - margin]
-    unmoved, moved = np.abs(after[inner] - before[inner]), np.abs(back[inner] - before[inner])
-    # capped, or a bird before a bare sky would speak for the whole view
-    limit = np.quantile(unmoved, 1.0 - OBJECT)
-    remains, was = float(np.minimum(moved, limit).mean()), float(np.minimum(unmoved, limit).mean())
-    return Shift(dx, dy, response, 1.0 - remains / was if was > 0 else 0.0)
 
 
-@functools.cache
-def hann(width: int, height: int) -> Array:
-    window: Array = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    return window
+def spread_corners(picture: Array) -> Array:
+    """(N, 1, 2) float32, x and y."""
+    found = [np.zeros((0, 1, 2), np.float32)]
+    height, width = (side // count for side, count in zip(picture.shape, TILES, strict=True))
+    for y, x in np.ndindex(TILES):
+        tile = picture[y * height : (y + 1) * height, x * width : (x + 1) * width]
+        corners = cv2.goodFeaturesToTrack(tile, CORNERS, QUALITY, APART)
+        if corners is not None:
+            found.append(corners + np.array((x * width, y * height), np.float32))
+    return np.concatenate(found)
+
+
+def track(before: Array, after: Array, corners: Array) -> tuple[Array, Array]:
+    """Where the corners (N, 1, 2) are in `after` (Lucas and Kanade), and (N,) whether they were found there."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, corners.copy(), winSize=WINDOW, maxLevel=LEVELS)
+    return there, found[:, 0].astype(bool)
+
+
+def length(vectors: Array) -> Array:
+    """Of (…, 2)."""
+    lengths: Array = np.hypot(vectors[..., 0], vectors[..., 1])
+    return lengths

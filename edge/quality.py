@@ -1,6 +1,7 @@
 """What one picture and those just before it say about the camera: is there a scene, the same scene, at the same gain?
 
-All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisecond. Levels are on the 0..1 scale.
+All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisecond; four times a second corners are
+tracked, for one more. Levels are on the 0..1 scale.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ CUT_SHARE, CUT_LEVEL = 0.5, 8 * LEVEL  # in a cut at least this share of the vie
 
 CHECK_S = 0.25  # between two looks at motion
 MOVING_PX_S = 7.5 / 320  # widths a second: half a pixel a frame at 320 px and 15 fps, a pixel within the shortest lag
-RESPONSE, EXPLAINED = 0.15, 0.2  # what the correlation peak, and undoing the shift, must show
+TRACKED = (160, 120)  # width and height of the pictures that corners are tracked in
+MOVED, SPREAD = 0.25, 0.3  # share of the corners, and of the view that they reach over, that must move alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Watch:
             self._anchor, self._moved = None, ()
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        quality = verdict.quality | self._motion(small, captured)
+        quality = verdict.quality | self._motion(plane, captured)
         # 16 bits come without a codec, and their noise may be far below one level of the plane
         stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
         if stuck or captured - self._same_since > FROZEN_S:
@@ -108,15 +110,15 @@ class Watch:
         self._same_since = captured
         return held
 
-    def _motion(self, small: Array, captured: float) -> Quality:
+    def _motion(self, plane: Array, captured: float) -> Quality:
         """MOVING when two of the last three looks saw the view shift."""
-        if self._anchor is None:
-            self._anchor = captured, small
-        elif (elapsed := captured - self._anchor[0]) >= CHECK_S:
-            found = shift(self._anchor[1], small)
-            fast = np.hypot(found.dx, found.dy) / WIDTH > MOVING_PX_S * elapsed
-            self._moved = (*self._moved[-2:], bool(fast and found.response > RESPONSE and found.explained > EXPLAINED))
-            self._anchor = captured, small
+        if self._anchor is None or captured - self._anchor[0] >= CHECK_S:
+            grey = cv2.convertScaleAbs(cv2.resize(plane, TRACKED, interpolation=cv2.INTER_AREA), alpha=255)
+            if self._anchor is not None:
+                found, elapsed = shift(self._anchor[1], grey), captured - self._anchor[0]
+                fast = np.hypot(found.dx, found.dy) / TRACKED[0] > MOVING_PX_S * elapsed
+                self._moved = (*self._moved[-2:], bool(fast and found.share > MOVED and found.spread > SPREAD))
+            self._anchor = captured, grey
         return Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
 
 
