@@ -221,12 +221,14 @@ def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:
 
 
 def _counted(summary: Summary, settings: AlarmSettings, *, kept: bool = False) -> Box | None:
-    """Where the plume is, if it is large and certain enough; to keep an open leak it need be less so."""
-    area, confidence = settings.min_area_share, settings.min_confidence
+    """Where the plume is, if it is large, certain and lively enough; to keep an open leak it need be less so."""
+    area, confidence, flicker = settings.min_area_share, settings.min_confidence, settings.min_flicker
     if kept:
         area *= 1.0 - settings.area_deadband
         confidence *= 1.0 - settings.confidence_deadband
-    return None if summary.area_share < area or summary.confidence < confidence else _place(summary)
+        flicker = 0.0
+    enough = summary.area_share >= area and summary.confidence >= confidence and summary.flicker >= flicker
+    return _place(summary) if enough else None
 
 
 def _place(summary: Summary) -> Box | None:

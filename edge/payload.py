@@ -48,6 +48,7 @@ def summary(record: Summary, camera: str) -> Payload:
         "origin": record.origin,
         "cnr": record.cnr,
         "confidence": record.confidence,
+        "flicker": record.flicker,
         "noise": record.noise,
         **quality(record.quality),
     }

@@ -1,11 +1,12 @@
-"""What a plume shows only over time: which way its gas drifts, and where it comes from.
+"""What a plume shows only over time: which way its gas drifts, where it comes from, and that it flickers at all.
 
-Both work on reduced pictures of at most 80 x 60 cells, in source pixels and seconds outside.
+All work on reduced pictures of at most 80 x 60 cells, in source pixels and seconds outside.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import cv2
 import numpy as np
@@ -102,6 +103,53 @@ class Origin:
         along = xs * drift[0] + ys * drift[1]
         end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
         return float(xs[end].mean()) + 0.5, float(ys[end].mean()) + 0.5
+
+
+class Flicker:
+    """How much livelier a plume is than the rest of the view: the change of its median cell over a quarter of a second,
+    as a multiple of that elsewhere.
+
+    Gas is never still. What a mask may take for it is: the ghost of something that has left, a halo that a camera's
+    filter lays around a hot engine, a cloud too slow to see; their ratio is 1. One look is as good as another, so the
+    median over the last half second stands for the present: the moment in which a ghost came to be does not count.
+    """
+
+    LAG_S = 0.25
+    MEMORY_S = 0.5
+    FLOOR = 0.1  # grey levels; where a codec keeps the view still, noise says nothing
+    FEWEST = 20  # cells elsewhere that tell what is usual
+
+    def __init__(self) -> None:
+        self._pictures: deque[tuple[float, Array]] = deque()  # the oldest one is LAG_S old
+        self._looks: deque[tuple[float, float]] = deque()  # the last MEMORY_S
+
+    def see(self, captured: float, picture: Array) -> None:
+        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume."""
+        if self._pictures and self._pictures[-1][1].shape != picture.shape:  # the camera has another resolution
+            self._pictures.clear()
+        self._pictures.append((captured, picture))
+        while len(self._pictures) > 1 and captured - self._pictures[1][0] >= self.LAG_S - 1e-3:
+            self._pictures.popleft()
+
+    def step(self, gas: Array) -> float:
+        """Of the picture seen last, with `gas` (h, w), share of a cell that is gas. Where all of the view is gas there
+        is nothing to compare it with but a still view."""
+        (_, before), (captured, after) = self._pictures[0], self._pictures[-1]
+        change = after - before
+        change = np.abs(change - np.median(change))  # all of it brighter: the camera's gain
+        if gas.shape != change.shape:
+            gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
+        plume = gas >= min(0.5, float(gas.max()))
+        elsewhere = cv2.dilate(plume.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+        usual = float(np.median(change[elsewhere])) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
+        self._looks.append((captured, (float(np.median(change[plume])) + self.FLOOR) / (usual + self.FLOOR)))
+        while captured - self._looks[0][0] > self.MEMORY_S:
+            self._looks.popleft()
+        return float(np.median([ratio for _, ratio in self._looks]))
+
+    def lost(self) -> None:
+        """There is no plume now."""
+        self._looks.clear()
 
 
 def reduce(plane: Array) -> Array:

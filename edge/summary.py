@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge.plume import Drift, Origin, reduce
+from edge.plume import Drift, Flicker, Origin, reduce
 from edge.records import Array, Point, Quality, Segmentation, Summary
 
 CONTOUR_POINTS = 32
@@ -15,9 +15,10 @@ NEW_VIEW = Quality.CUT | Quality.GAP
 
 
 class Summariser:
-    """`step` every segmentation of one camera, in order; remembers the plume's drift and origin."""
+    """`step` every segmentation of one camera, in order; remembers the plume's drift, origin and flicker."""
 
     def __init__(self) -> None:
+        self._flicker = Flicker()
         self.reset()
 
     def reset(self) -> None:
@@ -31,8 +32,12 @@ class Summariser:
         height, width = mask.shape
         if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
             self.reset()
+        if quality & Quality.GAIN or not quality.believable:
+            self._flicker = Flicker()  # such a change is the camera's
+        self._flicker.see(frame.captured, reduce(segmentation.image) * np.float32(255))
         box = cv2.boundingRect(mask)
         if not box[2]:
+            self._flicker.lost()
             return Summary(
                 index=frame.index,
                 captured=frame.captured,
@@ -48,6 +53,7 @@ class Summariser:
                 origin=None,
                 cnr=0.0,
                 confidence=0.0,
+                flicker=0.0,
                 noise=segmentation.noise,
                 quality=quality,
             )
@@ -55,7 +61,8 @@ class Summariser:
         x, y, w, h = box
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        drift, origin = self._follow(segmentation)
+        gas = reduce(mask) / np.float32(255)
+        drift, origin = self._follow(segmentation, gas)
         return Summary(
             index=frame.index,
             captured=frame.captured,
@@ -71,13 +78,13 @@ class Summariser:
             origin=origin,
             cnr=contrast_to_noise(segmentation),
             confidence=confidence(segmentation.logits, mask),
+            flicker=self._flicker.step(gas),
             noise=segmentation.noise,
             quality=quality,
         )
 
-    def _follow(self, segmentation: Segmentation) -> tuple[Point | None, Point | None]:
+    def _follow(self, segmentation: Segmentation, gas: Array) -> tuple[Point | None, Point | None]:
         """Drift (px/s) and origin (px) of the plume so far."""
-        gas = reduce(segmentation.mask) / np.float32(255)
         contrast = reduce(segmentation.image - segmentation.background)
         captured = segmentation.frame.captured
         height, width = segmentation.mask.shape

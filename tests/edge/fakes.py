@@ -83,7 +83,7 @@ def picture(plume: bool, number: int = 0) -> Array:
     noise = np.random.default_rng(number).integers(-3, 4, (240, 320))
     image = (60 + noise).astype(np.uint8)
     if plume:
-        image[100:140, 120:180] = 200
+        image[100:140, 120:180] = 200 + 4 * (7 * number % 9)  # gas is never still
     return image
 
 

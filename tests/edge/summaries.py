@@ -16,6 +16,7 @@ def summary(
     captured: float | None = None,
     cnr: float = 4.0,
     confidence: float = 0.95,
+    flicker: float = 3.0,
 ) -> Summary:
     """One frame of a 320x240 camera with a plume that fills `box`, or none."""
     area = 0 if box is None else box[2] * box[3]
@@ -37,6 +38,7 @@ def summary(
         origin=centre,
         cnr=cnr,
         confidence=confidence if box else 0.0,
+        flicker=flicker if box else 0.0,
         noise=1.2,
         quality=quality,
     )

@@ -220,6 +220,13 @@ def test_a_doubtful_plume_raises_nothing_but_keeps_a_leak_open() -> None:
     assert "end" not in [event.type for event in events]
 
 
+def test_what_stands_still_raises_nothing_but_keeps_a_leak_open() -> None:
+    _, events = play(lasting(6, flicker=1.2))
+    assert events == []
+    _, events = play(lasting(2) + lasting(6, 2, flicker=1.2))
+    assert "end" not in [event.type for event in events]
+
+
 def test_an_open_leak_is_kept_by_a_smaller_plume_within_the_deadband_only():
     small = (100, 100, 6, 6)
     for deadband, said in ((0.0, ["start", "end"]), (0.5, ["start"])):
