@@ -2,6 +2,8 @@
 
     python -m quantize.int8 edge/models/student.fp32.onnx --out edge/models/student.int8.onnx --data ../shared/data
 
+Refuses to write a file that loses too much against FP32, or on which the runtimes do not agree (quantize.gate).
+
 Symmetric signed weights and activations, zero point 0, weights per channel and in 7 bits: without VNNI an 8-bit weight
 saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the correlation, the keys and
 everything that is remembered stay in float.
@@ -10,8 +12,9 @@ everything that is remembered stay in float.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +31,18 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import edge.backend
-from calibration.render import Renderer
+from calibration.render import RenderedClip, Renderer
 from calibration.scene import Footage
 from edge.contract import ModelSpec
 from edge.contract import load as load_spec
+from edge.errors import FgstpError
 from edge.records import Array
-from quantize.export import agreement, roll_out, steps, write_spec
+from quantize import gate
+from quantize.export import steps, write_spec
 from quantize.rounding import FLOAT_PARTS
+
+FRAMES, FPS = 32, 15.0  # of a calibration clip
+HELD_OUT = 10  # clips that the result is judged by
 
 
 class RolledStates(CalibrationDataReader):
@@ -55,15 +63,15 @@ class RolledStates(CalibrationDataReader):
         return next(self.steps, None)
 
 
-def calibration_clips(spec: ModelSpec, data: Path | None, count: int, frames: int = 32, seed: int = 11) -> list[Array]:
-    """Rendered clips at the model's input size, (T, H, W) uint8."""
+def rendered(spec: ModelSpec, data: Path | None, count: int, split: str = "train") -> list[RenderedClip]:
+    """Clips at the model's input size, over scenes of one split."""
     width, height = spec.size
-    footage = Footage(data, "train", per_scene=1) if data else None
-    renderer = Renderer(seed, footage, (height, width), frames)
-    return [renderer.clip().frames for _ in range(count)]
+    footage = Footage(data, split, per_scene=1) if data else None
+    renderer = Renderer(11, footage, (height, width), FRAMES)
+    return [renderer.clip() for _ in range(count)]
 
 
-def quantise(source: Path, out: Path, clips: list[Array], fps: float = 15.0) -> ModelSpec:
+def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> ModelSpec:
     """Write the INT8 form of `source` (an FP32 file with its ModelSpec) to `out`, with a ModelSpec of its own."""
     spec, onnx_path = load_spec(source)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,18 +136,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--clips", type=int, default=48)
     options = parser.parse_args()
-    spec, _ = load_spec(options.source)
-    clips = calibration_clips(spec, options.data, options.clips)
-    made = quantise(options.source, options.out, clips)
-    held_out = calibration_clips(spec, options.data, 6, seed=12)
-    masks = [
-        [roll_out(edge.backend.open(path, "onnxruntime"), each, clip / np.float32(255), 15.0) for clip in held_out]
-        for each, path in (load_spec(options.source), load_spec(options.out))
-    ]
-    iou = agreement(np.concatenate(masks[0]), np.concatenate(masks[1]))
-    print(json.dumps({"out": str(options.out), "kB": options.out.stat().st_size // 1000, "iou_to_fp32": round(iou, 4)}))
-    print(f"{made.name}: sha256 {made.sha256[:12]}")
+    spec, onnx_path = load_spec(options.source)
+    clips = [clip.frames for clip in rendered(spec, options.data, options.clips)]
+    held_out = rendered(spec, options.data, HELD_OUT, "val")
+    with tempfile.TemporaryDirectory() as folder:
+        tried = Path(folder) / options.out.name
+        made = quantise(options.source, tried, clips)
+        looks = RolledStates(spec, onnx_path, [clip.frames for clip in held_out[:4]], FPS).steps
+        found = gate.loss(options.source, tried, held_out, looks)
+        print(gate.table(found.sqnr))
+        print(f"IoU {found.iou[1]:.4f} (FP32 {found.iou[0]:.4f}), runtimes agree at {found.agreement:.4f}")
+        found.check()
+        for path in (tried, tried.with_suffix(".json")):
+            shutil.copy(path, options.out.parent)
+    print(f"{options.out}: {options.out.stat().st_size // 1000} kB, sha256 {made.sha256[:12]}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FgstpError as error:
+        print(f"quantize.int8: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
