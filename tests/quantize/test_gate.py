@@ -16,7 +16,7 @@ from edge.errors import ModelError
 from quantize import gate
 from quantize.export import Tensors, export, steps
 from quantize.int8 import quantise
-from quantize.student import SIZES, Student
+from quantize.student import Student
 
 SIZE = (96, 128)
 
@@ -29,9 +29,9 @@ def clips() -> list[RenderedClip]:
 
 @pytest.fixture(scope="module")
 def files(clips: list[RenderedClip], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A small random student, FP32 and INT8."""
+    """A random student, FP32 and INT8."""
     torch.manual_seed(5)
-    folder, student = tmp_path_factory.mktemp("model"), Student(SIZES["nano"])
+    folder, student = tmp_path_factory.mktemp("model"), Student()
     with torch.no_grad():  # untrained logits hover around one side of 0; spread them, so that masks have edges
         student.boundary.weight.mul_(20.0)
     full, rounded = folder / "tiny.onnx", folder / "tiny.int8.onnx"
