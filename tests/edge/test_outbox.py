@@ -106,14 +106,31 @@ def test_an_alarm_goes_only_when_nothing_else_is_left(tmp_path, caplog):
         assert len(caplog.records) == 4, "one line for each kind, not one for each message"
 
 
-def test_a_snapshot_waits_for_all_others_and_goes_alone(tmp_path):
+def test_what_is_worth_most_goes_first_and_a_snapshot_goes_alone(tmp_path):
     with opened(tmp_path / "box.db") as queue:
-        queue.write([message("s1", SNAPSHOT), message("s2", SNAPSHOT), message("a", ALARM), message("t", TELEMETRY)])
+        kinds = (SNAPSHOT, "s1"), (SNAPSHOT, "s2"), (TELEMETRY, "u"), (ALARM, "a1"), (STATE, "d"), (ALARM, "a2")
+        queue.write([message(text, priority) for priority, text in kinds])
         sent = []
         while batch := queue.to_send(20):
             sent.append([said.body.decode() for _, said in batch])
             queue.write([], {}, [id_ for id_, _ in batch])
-        assert sent == [["a", "t"], ["s1"], ["s2"]]
+        assert sent == [["a1", "a2"], ["d"], ["u"], ["s1"], ["s2"]]
+
+
+def test_an_alarm_is_one_synced_write_of_few_statements_and_its_removal_waits_for_no_disk(tmp_path):
+    with opened(tmp_path / "box.db") as queue:
+        queue.write([message("first")])  # looks for what is too old
+        done: list[str] = []
+        queue._store._db.set_trace_callback(lambda statement: done.append(" ".join(statement.split()[:4])))
+        queue.write([message("start"), message("leak")], {"north": "open"})
+        insert = ["INSERT INTO messages VALUES"] * 2 + ["INSERT OR REPLACE INTO"]
+        assert done == ["BEGIN IMMEDIATE", *insert, "COMMIT"]
+        done.clear()
+        queue.write([], {}, [1])
+        assert done[0] == "PRAGMA synchronous = NORMAL"
+        assert done.index("COMMIT") < done.index("PRAGMA synchronous = FULL")
+        queue.write([message("end")], {}, [2])
+        assert queue._store._db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_a_day_without_a_broker_keeps_every_start_and_end_in_order(tmp_path):
