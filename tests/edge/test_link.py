@@ -32,7 +32,7 @@ class Proxy:
     """A network cable between a client and a broker: it can be plugged into nothing without anybody noticing."""
 
     def __init__(self, to: int) -> None:
-        self.port, self._to = free_port(), to
+        self.port, self.to = free_port(), to
         self.unplugged = False  # nobody gets a new connection
         self.blackhole = False
         self.cutting = False  # the client's next packet breaks in the middle, and the connection with it
@@ -49,7 +49,7 @@ class Proxy:
                 try:
                     if self.unplugged:
                         raise ConnectionRefusedError
-                    there = socket.create_connection((HOST, self._to))
+                    there = socket.create_connection((HOST, self.to))
                 except OSError:
                     here.close()
                     continue
