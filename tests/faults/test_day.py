@@ -213,4 +213,4 @@ def test_a_day_without_a_broker_is_replayed_whole_and_in_order(
 
 def told(record: list[Heard]) -> list[Heard]:
     """What was kept for the broker, of all that was heard."""
-    return [heard for heard in record if heard[0].endswith(("/event", "/alarm_event"))]
+    return [heard for heard in record if heard[0].endswith(("/event", "/alarm_event", "/downtime"))]
