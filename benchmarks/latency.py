@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,9 +25,9 @@ import numpy as np
 from benchmarks import machine, memory
 from benchmarks.speed import percentiles
 from benchmarks.table import show
-from edge import broker, config, contract, service
+from edge import config, contract, service
 from edge.channel import Channel
-from edge.errors import FgstpError, TransportError
+from edge.errors import FgstpError
 from edge.mqtt import Publisher
 from edge.payload import encode
 from edge.records import Frame, Quality, Segmentation
@@ -140,19 +139,12 @@ def segmenter_for(settings: config.CameraSettings, *model: Any) -> TimedSegmente
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError when there is no broker or no alarm in the time given."""
-    serving = broker.find()
-    if serving is None:
-        raise TransportError("no MQTT broker on this machine; apt-get install mosquitto")
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="fgstp-latency-") as folder:
-        port = broker.free_port()
-        with broker.serve(serving, port):
-            footage = memory.recording(Path(folder), options)
-            cameras = [{"name": f"cam{number}", **footage} for number in range(1, options.cameras + 1)]
-            path = memory.write_config(Path(folder), serving.settings(port), options, cameras)
-            settings = config.load(path)
-            settings = settings.model_copy(update={"alarm": RULES, "evidence": NO_CLIPS})
-            watched(settings, watch, options.seconds)
+    with memory.place("latency") as (folder, mqtt):
+        footage = memory.recording(folder, options)
+        cameras = [{"name": f"cam{number}", **footage} for number in range(1, options.cameras + 1)]
+        settings = config.load(memory.write_config(folder, mqtt, options, cameras))
+        watched(settings.model_copy(update={"alarm": RULES, "evidence": NO_CLIPS}), watch, options.seconds)
     if not watch.total:
         raise FgstpError("no alarm reached the broker; give more --seconds")
     spec, _ = contract.load(options.model)

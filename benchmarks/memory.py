@@ -41,16 +41,10 @@ Point = tuple[int, float]  # frames so far, resident MB (1e6 bytes)
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError when there is no broker or the service stops early."""
-    serving = broker.find()
-    if serving is None:
-        raise TransportError("no MQTT broker on this machine; apt-get install mosquitto")
-    with tempfile.TemporaryDirectory(prefix="fgstp-memory-") as folder:
-        port = broker.free_port()
-        with broker.serve(serving, port):
-            settings = serving.settings(port)
-            camera = {"name": CAMERA, "realtime": False, **recording(Path(folder), options)}
-            config = write_config(Path(folder), settings, options, [camera])
-            points, peak, backend = watch(config, settings, options.frames)
+    with place("memory") as (folder, settings):
+        camera = {"name": CAMERA, "realtime": False, **recording(folder, options)}
+        config = write_config(folder, settings, options, [camera])
+        points, peak, backend = watch(config, settings, options.frames)
     settled = [point for point in points if point[0] >= SETTLED * points[-1][0]]
     spec, _ = contract.load(options.model)
     return machine.header("memory") | {
@@ -62,6 +56,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "slope_kb_per_1000_frames": slope(settled),
         "points": thinned(points, 50),
     }
+
+
+@contextlib.contextmanager
+def place(what: str) -> Iterator[tuple[Path, MqttSettings]]:
+    """A folder and a broker for one measurement. Raises TransportError where this machine has no broker."""
+    serving = broker.find()
+    if serving is None:
+        raise TransportError("no MQTT broker on this machine; apt-get install mosquitto")
+    port = broker.free_port()
+    with tempfile.TemporaryDirectory(prefix=f"fgstp-{what}-") as folder, broker.serve(serving, port):
+        yield Path(folder), serving.settings(port)
 
 
 def slope(points: Sequence[Point]) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from typing import Any
 
 from benchmarks import machine, memory
 from benchmarks.table import show
-from edge import broker, contract
+from edge import contract
 from edge.config import MqttSettings
-from edge.errors import FgstpError, TransportError
+from edge.errors import FgstpError
 
 MOST_MB_PER_H = 1.0  # what the memory of a service that runs for months may grow by
 
@@ -44,17 +43,11 @@ class Sample:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError when there is no broker or the service stops early."""
-    serving = broker.find()
-    if serving is None:
-        raise TransportError("no MQTT broker on this machine; apt-get install mosquitto")
-    with tempfile.TemporaryDirectory(prefix="fgstp-soak-") as folder:
-        port = broker.free_port()
-        with broker.serve(serving, port):
-            settings = serving.settings(port)
-            footage = memory.recording(Path(folder), options)
-            cameras = [{"name": f"cam{number}", **footage} for number in range(1, options.cameras + 1)]
-            config = memory.write_config(Path(folder), settings, options, cameras, options.every)
-            samples, backend = watch(config, settings, 60 * options.minutes)
+    with memory.place("soak") as (folder, settings):
+        footage = memory.recording(folder, options)
+        cameras = [{"name": f"cam{number}", **footage} for number in range(1, options.cameras + 1)]
+        config = memory.write_config(folder, settings, options, cameras, options.every)
+        samples, backend = watch(config, settings, 60 * options.minutes)
     spec, _ = contract.load(options.model)
     return machine.header("soak") | {
         "model": spec.name,

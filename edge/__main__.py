@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -203,93 +204,144 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for describe in (
+        _describe_segment,
+        _describe_calibrate,
+        _describe_run,
+        _describe_demo,
+        _describe_watch,
+        _describe_selftest,
+        _describe_doctor,
+        _describe_validate,
+        _describe_bench,
+    ):
+        describe(commands)
+    return parser
 
-    def add(name: str, function: Any, what: str, example: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = commands.add_parser(
-            name,
-            help=what,
-            description=what[0].upper() + what[1:] + ".",
-            epilog=f"example:\n  fgstp-edge {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        made.set_defaults(command=function)
-        return made
 
-    segment = add(
+def _command(
+    commands: Any, name: str, function: Callable[[argparse.Namespace], int], what: str, example: str
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=f"example:\n  fgstp-edge {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(command=function)
+    return made
+
+
+def _describe_segment(commands: Any) -> None:
+    parser = _command(
+        commands,
         "segment",
         _segment,
         "write masks, summaries and events of some footage",
         "segment clip.mp4 --out results --overlay",
     )
-    segment.add_argument(
+    parser.add_argument(
         "source", metavar="SOURCE", help="video file, folder of images, rtsp:// address, or - for raw frames"
     )
-    segment.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced"
-    )
-    segment.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
-    segment.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
-    segment.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
-    segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
-    _add_rendering(segment)
-    _add_model(segment)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced")
+    parser.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
+    parser.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_rendering(parser)
+    _add_model(parser)
 
-    calibrate = add(
+
+def _describe_calibrate(commands: Any) -> None:
+    parser = _command(
+        commands,
         "calibrate",
         _calibrate,
         "learn one camera's noise, places to exclude, threshold and smallest plume from gas-free footage",
         "calibrate monday.mp4 tuesday.mp4 --out camera.json --false-alarms-per-hour 0.1",
     )
-    calibrate.add_argument(
+    parser.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="gas-free: video file, folder of images, or rtsp:// with --minutes"
     )
-    calibrate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the camera file to write (JSON)")
-    calibrate.add_argument(
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the camera file to write (JSON)")
+    parser.add_argument(
         "--false-alarms-per-hour", type=_seconds, default=0.1, metavar="X", help="the rate to aim at (0.1)"
     )
-    calibrate.add_argument("--minutes", type=_seconds, help="of each source at most; a live camera needs it")
-    calibrate.add_argument("--polarity", choices=("white_hot", "black_hot"), default="white_hot", help="of the camera")
-    calibrate.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
-    calibrate.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
-    _add_rendering(calibrate)
-    _add_model(calibrate)
+    parser.add_argument("--minutes", type=_seconds, help="of each source at most; a live camera needs it")
+    parser.add_argument("--polarity", choices=("white_hot", "black_hot"), default="white_hot", help="of the camera")
+    parser.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
+    _add_rendering(parser)
+    _add_model(parser)
 
-    run = add("run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml")
-    run.add_argument(
+
+def _describe_run(commands: Any) -> None:
+    parser = _command(
+        commands, "run", _run, "watch a camera and report over MQTT until stopped", "run --config config.yaml"
+    )
+    parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="see config.example.yaml; SIGHUP reads it again"
     )
 
-    demo = add("demo", _demo, "show the whole way on the golden clip, with a broker of its own", "demo --out out/demo")
-    demo.add_argument(
+
+def _describe_demo(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "show the whole way on the golden clip, with a broker of its own",
+        "demo --out out/demo",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for video and pictures (out/demo)"
     )
 
-    watch = add("watch", _watch, "show leak alarms as they arrive", "watch --host broker.local --once --seconds 60")
-    watch.add_argument("--config", type=Path, metavar="FILE", help="take the broker from a device's configuration")
-    watch.add_argument("--host", help="of the broker (localhost)")
-    watch.add_argument("--port", type=_count, help="of the broker (1883)")
-    watch.add_argument("--protocol", choices=("5", "3.1.1"), help="MQTT version (5)")
-    watch.add_argument("--device", default="+", help="only this device (all)")
-    watch.add_argument("--seconds", type=_seconds, help="stop after this time")
-    watch.add_argument("--once", action="store_true", help="stop when a leak starts; exit 1 when none did")
 
-    check = add(
+def _describe_watch(commands: Any) -> None:
+    parser = _command(
+        commands, "watch", _watch, "show leak alarms as they arrive", "watch --host broker.local --once --seconds 60"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="take the broker from a device's configuration")
+    parser.add_argument("--host", help="of the broker (localhost)")
+    parser.add_argument("--port", type=_count, help="of the broker (1883)")
+    parser.add_argument("--protocol", choices=("5", "3.1.1"), help="MQTT version (5)")
+    parser.add_argument("--device", default="+", help="only this device (all)")
+    parser.add_argument("--seconds", type=_seconds, help="stop after this time")
+    parser.add_argument("--once", action="store_true", help="stop when a leak starts; exit 1 when none did")
+
+
+def _describe_selftest(commands: Any) -> None:
+    parser = _command(
+        commands,
         "selftest",
         _selftest,
         "compute the golden clip and compare with the golden masks",
         "selftest --backend openvino",
     )
-    _add_model(check)
-    add("doctor", _doctor, "say what this machine has and what is missing", "doctor")
-    validate = add("validate", _validate, "check a configuration or a model without running it", "validate config.yaml")
-    validate.add_argument(
+    _add_model(parser)
+
+
+def _describe_doctor(commands: Any) -> None:
+    _command(commands, "doctor", _doctor, "say what this machine has and what is missing", "doctor")
+
+
+def _describe_validate(commands: Any) -> None:
+    parser = _command(
+        commands, "validate", _validate, "check a configuration or a model without running it", "validate config.yaml"
+    )
+    parser.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"
     )
-    validate.add_argument("--schema", action="store_true", help="print the configuration's JSON Schema, for editors")
-    bench = add("bench", _bench, "measure frames a second of each backend and precision here", "bench --seconds 10")
-    bench.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
-    bench.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
-    return parser
+    parser.add_argument("--schema", action="store_true", help="print the configuration's JSON Schema, for editors")
+
+
+def _describe_bench(commands: Any) -> None:
+    parser = _command(
+        commands, "bench", _bench, "measure frames a second of each backend and precision here", "bench --seconds 10"
+    )
+    parser.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
+    parser.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,6 @@ import enum
 import uuid
 from dataclasses import dataclass, replace
 
-from pydantic import TypeAdapter
-
 from edge.config import AlarmSettings
 from edge.records import Event, Quality, Summary
 
@@ -28,9 +26,7 @@ __all__ = [
     "abandoned",
     "interrupted",
     "kept",
-    "restored",
     "resumed",
-    "saved",
     "step",
 ]
 
@@ -91,9 +87,6 @@ class Condition:
     window: tuple[Sighting, ...] = ()  # the believable frames of the last on-delay
 
 
-_JSON = TypeAdapter(Condition)
-
-
 def step(
     state: Condition, summary: Summary, settings: AlarmSettings, *, camera: str, zone: str = ""
 ) -> tuple[Condition, tuple[Event, ...]]:
@@ -121,21 +114,8 @@ def kept(state: Condition) -> Condition:
     return replace(interrupted(state), quality=Quality.GOOD, window=())
 
 
-def saved(state: Condition) -> str | None:
-    """That as JSON; None: nothing is open."""
-    return _JSON.dump_json(kept(state)).decode() if state.phase.alarming else None
-
-
-def restored(text: str) -> Condition:
-    """The state that `saved` wrote. Raises ValueError."""
-    state = _JSON.validate_json(text)
-    if state.leak is None:
-        raise ValueError("no leak in it")
-    return state
-
-
 def resumed(state: Condition, summary: Summary) -> Condition:
-    """A restored state before its first frame, whose capture clock is another one: the leak's age comes from UTC."""
+    """A kept state before its first frame, whose capture clock is another one: the leak's age comes from UTC."""
     assert state.leak is not None
     age = max(0.0, summary.utc - state.leak.started_utc)
     return replace(state, leak=replace(state.leak, started_captured=summary.captured - age))

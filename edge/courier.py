@@ -1,27 +1,40 @@
 """The thread between outbox and broker: it alone touches the disk, so that nobody who watches gas waits for one.
 
-Messages go out in the order they were put, snapshots when nothing else waits. They go a few at a time, and the next few
-only when the broker has confirmed these: after a lost connection paho resends what was under way, and nothing younger
-may overtake it.
+What matters most goes first (`edge.store.Priority`), and messages of one priority go in the order they were put: a few
+at a time, and the next few only when the broker has confirmed these: after a lost connection paho resends what was
+under way, and nothing younger may overtake it. An alarm waits for no other message's confirmation, and one that was put
+while we are connected, with those before it, not for the rate at which we replay what has piled up.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from edge.outbox import Outbox, Standing
-from edge.store import Message
+from edge.store import BEFORE_ALL, Message, Priority
 
 log = logging.getLogger("outbox")
 
-BATCH = 20  # messages under way at most, as many as paho sends without waiting
+BATCH = 10  # alarms under way at most, and so many others; paho and mosquitto take 20 without waiting
 IDLE_S = 1.0  # the longest sleep
 REFUSED_S = 5.0  # before a message that the broker refused is tried again
 LOST_S = 60.0  # without any answer on a live connection: send again
 STALL_S = 60.0  # a disk that takes longer than this to write is a fault
+
+
+@dataclass(slots=True)
+class Lane:
+    """The way of one priority to the broker."""
+
+    most: int  # messages under way at most
+    under_way: dict[int, int] = field(default_factory=dict)  # receipt -> id in the outbox
+    sent_at: float = 0.0  # time.monotonic()
+    resume: float = 0.0  # the same: the broker has refused, no next try before
 
 
 class Courier:
@@ -29,7 +42,8 @@ class Courier:
 
     def __init__(self, outbox: Outbox, send: Callable[[Message], int], per_s: float) -> None:
         self._outbox, self._send, self._per_s = outbox, send, per_s
-        self._batch = self._count = max(1, min(BATCH, int(per_s / 10)))  # under way at most: usually, and now
+        self._batch = max(1, min(BATCH, int(per_s / 10)))
+        self._lanes = {priority: Lane(self._batch) for priority in Priority}
         self.states = outbox.states()  # what was remembered when we started
         self.standing: Standing = outbox.standing()
         self._wake = threading.Condition()  # over the next five
@@ -38,8 +52,9 @@ class Courier:
         self._receipts: list[tuple[int, bool]] = []  # the broker's answers not yet looked at
         self._online = False
         self._leave_by: float | None = None  # time.monotonic(); None: we stay
-        self._under_way: dict[int, int] = {}  # receipt -> id in the outbox
-        self._sent_at = self._next_send = self._ticked = time.monotonic()
+        self._live = BEFORE_ALL  # id of the last alarm that was put while we were connected
+        self._next_send = self._ticked = time.monotonic()
+        self._due, self._was_online = math.inf, False  # when the last turn wanted to look again, and what it knew
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -78,8 +93,8 @@ class Courier:
         """The broker is there, or gone."""
         with self._wake:
             self._online = online
-            if online:
-                self._sent_at = time.monotonic()  # paho sends again what was under way
+            for lane in self._lanes.values():
+                lane.sent_at = time.monotonic()  # paho sends again what was under way
             self._wake.notify()
 
     def close(self, patience_s: float) -> None:
@@ -105,11 +120,10 @@ class Courier:
             receipts, self._receipts = self._receipts, []
             online, leave_by = self._online, self._leave_by
         self._outbox.write(messages, states, self._delivered(receipts))
+        if online and any(message.priority is Priority.ALARM for message in messages):
+            self._live = self._outbox.last_id
         now = self._ticked = time.monotonic()
-        if self._under_way and now - self._sent_at >= LOST_S:
-            self._under_way.clear()
-        if online and not self._under_way and now >= self._next_send:
-            self._send_some(now)
+        self._due, self._was_online = self._send_some(now) if online else math.inf, online
         self.standing = self._outbox.standing()
         return leave_by is None or (online and self.standing.depth > 0 and now < leave_by)
 
@@ -117,26 +131,46 @@ class Courier:
         """How long nothing needs doing, s."""
         if self._leave_by is not None and not (self._online and self.standing.depth):
             return 0.0
+        if self._online and not self._was_online:
+            return 0.0
         now = time.monotonic()
-        until = now + IDLE_S if self._leave_by is None else self._leave_by
-        if self._online and not self._under_way and self.standing.depth:
-            until = min(until, self._next_send)
-        return min(IDLE_S, max(0.0, until - now))
+        until = now + IDLE_S if self._leave_by is None else min(now + IDLE_S, self._leave_by)
+        return max(0.0, min(until, self._due) - now)
 
     def _delivered(self, receipts: list[tuple[int, bool]]) -> list[int]:
         """The ids of what the broker has."""
-        ours = [(self._under_way.pop(receipt), taken) for receipt, taken in receipts if receipt in self._under_way]
-        if not all(taken for _, taken in ours):
-            log.warning("the broker refuses our events; they are kept, next try in %.0f s: check our rights", REFUSED_S)
-            self._next_send = time.monotonic() + REFUSED_S
-            self._count = 1  # were our rights restored in the midst of several, the later ones would overtake the first
-        elif ours:
-            self._count = self._batch
-        return [id_ for id_, taken in ours if taken]
+        delivered: list[int] = []
+        for priority, lane in self._lanes.items():
+            ours = [(lane.under_way.pop(receipt), taken) for receipt, taken in receipts if receipt in lane.under_way]
+            if not all(taken for _, taken in ours):
+                what = priority.name.lower()
+                log.warning(
+                    "the broker refuses our %s messages; kept, next try in %.0f s: check our rights", what, REFUSED_S
+                )
+                lane.resume = time.monotonic() + REFUSED_S
+                lane.most = (
+                    1  # were our rights restored in the midst of several, the later ones would overtake the first
+                )
+            elif ours:
+                lane.most = self._batch
+            delivered += [id_ for id_, taken in ours if taken]
+        return delivered
 
-    def _send_some(self, now: float) -> None:
-        """Hand over the oldest few."""
-        batch = self._outbox.to_send(self._count)
-        self._sent_at, self._next_send = now, now + len(batch) / self._per_s
-        for id_, message in batch:
-            self._under_way[self._send(message)] = id_
+    def _send_some(self, now: float) -> float:
+        """Hand over the first few of what matters most, where they may go; gives when to look again."""
+        for lane in self._lanes.values():
+            if lane.under_way and now - lane.sent_at >= LOST_S:
+                lane.under_way.clear()
+        if self._lanes[Priority.ALARM].under_way or not (batch := self._outbox.to_send(self._batch)):
+            return math.inf
+        first, message = batch[0]
+        lane, alarm = self._lanes[message.priority], message.priority is Priority.ALARM
+        if not alarm and any(other.under_way for other in self._lanes.values()):
+            return math.inf
+        due = lane.resume if alarm and first <= self._live else max(lane.resume, self._next_send)
+        if now < due:
+            return due
+        lane.sent_at, self._next_send = now, max(now, self._next_send) + len(batch[: lane.most]) / self._per_s
+        for id_, message in batch[: lane.most]:
+            lane.under_way[self._send(message)] = id_
+        return math.inf

@@ -193,7 +193,10 @@ class Publisher:
             self._complain(_refused(self._link.where, reason))
         else:
             self._complained.clear()
-            log.info("connected to %s", self._link.where)
+            blind = (
+                "" if self._settings.protocol == "5" else " by MQTT 3.1.1: a message that it refuses is lost unnoticed"
+            )
+            log.info("connected to %s%s", self._link.where, blind)
             self._link.up()
             with self._lock:
                 self._online = True

@@ -105,7 +105,7 @@ class Outbox:
             return self._store.first(count, after)
 
     def to_send(self, count: int) -> list[tuple[int, Message]]:
-        """The messages that go out next; snapshots, one at a time, when nothing else waits."""
+        """The messages that go out next: the first of those that are worth most; of snapshots one."""
         try:
             return self._store.to_send(count)
         except sqlite3.Error as error:

@@ -1,7 +1,10 @@
 """One SQLite database with messages in the order they were put, and states that belong to them.
 
-WAL mode with `synchronous=FULL`: a write that returned has reached the disk. Over the cap in bytes the least worthy and
-oldest message goes first; age takes everything but alarms.
+WAL mode with `synchronous=FULL`: a message or state whose write returned has reached the disk. Over the cap in bytes
+the least worthy and oldest message goes first; age takes everything but alarms.
+
+Each statement lets the process's other threads run and must then wait for its turn again, on a busy machine for some
+milliseconds: a write is as few of them as can be.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from edge.config import OutboxSettings
 
 OVERHEAD = 64  # bytes counted for each message on top of topic and body
 BEFORE_ALL = -(1 << 63)  # less than any id; what `adopt` puts in front may have ids below 1
+AGE_CHECK_S = 60.0  # between two looks for what is too old
 _LOG_BYTES = 4_000_000  # what the write-ahead log shrinks to
 _VERSION = 1
 _TABLES = (
@@ -29,7 +33,7 @@ _TABLES = (
 
 
 class Priority(enum.IntEnum):
-    """What a message is worth when not all can be kept. Order it does not change, but snapshots wait for all others."""
+    """What a message is worth: the higher goes first when not all can go at once, and last when not all can be kept."""
 
     SNAPSHOT = 0
     TELEMETRY = 1
@@ -64,6 +68,7 @@ class Store:
             self._db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             self._prepare()
             self._measure()
+            self._aged_at = -AGE_CHECK_S  # `now` of the last look for what is too old
         except BaseException:
             self._db.close()
             raise
@@ -94,17 +99,21 @@ class Store:
         now: float,
         settings: OutboxSettings,
     ) -> Counter[Priority]:
-        """One transaction; gives how many messages were dropped to stay within age and size."""
+        """One transaction; gives how many messages were dropped to stay within age and size.
+
+        A mere removal does not wait for the disk: a power cut that undoes it costs a duplicate, and an alarm that came
+        meanwhile would have waited, too."""
         dropped: Counter[Priority] = Counter()
         depth, size, next_id = self.depth, self.size, self._next_id
-        with self._transaction():
+        check_age = abs(now - self._aged_at) >= AGE_CHECK_S  # the clock may be set back
+        with self._transaction(synced=bool(messages or states)):
             for gone in removed:
                 depth, size = _less(depth, size, self._delete(gone))
             for message in messages:
                 row = next_id, message.priority, now, message.size, message.topic, message.body
                 self._db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
                 depth, size, next_id = depth + 1, size + message.size, next_id + 1
-            for victim, priority in self._too_old(now - settings.max_age_days * 86_400):
+            for victim, priority in self._too_old(now - settings.max_age_days * 86_400) if check_age else ():
                 depth, size = _less(depth, size, self._delete(victim))
                 dropped[priority] += 1
             while size > settings.max_bytes:
@@ -117,7 +126,9 @@ class Store:
                 else:
                     self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (name, value))
         self.depth, self.size, self._next_id = depth, size, next_id
-        self.oldest = self._first_put()
+        if removed or dropped or self.oldest is None:
+            self.oldest = self._first_put()
+        self._aged_at = now if check_age else self._aged_at
         return dropped
 
     @property
@@ -129,8 +140,9 @@ class Store:
         return self._select("WHERE id > ?", after, count)
 
     def to_send(self, count: int) -> list[tuple[int, Message]]:
-        """The first of all but snapshots; else one snapshot: an alarm that comes now must not wait for many."""
-        return self._select("WHERE priority > 0", count) or self._select("WHERE priority = 0", 1)
+        """The first of what is worth most; of snapshots one: what comes now must not wait for many."""
+        found = self._select("WHERE priority = (SELECT MAX(priority) FROM messages)", count)
+        return found[:1] if found and found[0][1].priority is Priority.SNAPSHOT else found
 
     def states(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM states").fetchall())
@@ -160,15 +172,20 @@ class Store:
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:  # commits, or rolls back
-            yield
+    def _transaction(self, *, synced: bool = True) -> Iterator[None]:
+        if not synced:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._db:  # commits, or rolls back
+                yield
+        finally:
+            if not synced:
+                self._db.execute("PRAGMA synchronous = FULL")
 
     def _delete(self, id_: int) -> int | None:
         """Remove one message; gives its size, None where it is gone already."""
-        row = self._db.execute("SELECT size FROM messages WHERE id = ?", (id_,)).fetchone()
-        self._db.execute("DELETE FROM messages WHERE id = ?", (id_,))
+        row = self._db.execute("DELETE FROM messages WHERE id = ? RETURNING size", (id_,)).fetchone()
         return None if row is None else int(row[0])
 
     def _too_old(self, before: float) -> list[tuple[int, Priority]]:

@@ -35,9 +35,9 @@ class Hand:
     def said(self) -> list[str]:
         return [text for _, text in self.sent]
 
-    def put(self, *texts: str, **states: str | None) -> None:
+    def put(self, *texts: str, priority: Priority = Priority.ALARM, **states: str | None) -> None:
         for text in texts:
-            self.courier.put(Message("t", text.encode(), Priority.ALARM), states)
+            self.courier.put(Message("t", text.encode(), priority), states)
 
     def answer(self, *receipts: int, accepted: bool = True) -> None:
         for receipt in receipts:
@@ -82,21 +82,21 @@ def test_a_message_leaves_the_file_only_when_it_is_confirmed(hand):
 
 
 def test_the_next_few_wait_until_these_are_confirmed_even_over_a_lost_connection(hand):
-    hand.put(*numbers(1, 50))
-    hand.until(lambda: hand.courier.standing.depth == 50)
+    hand.put(*numbers(1, 25))
+    hand.until(lambda: hand.courier.standing.depth == 25)
     assert hand.said == []
     hand.courier.connection(True)
-    hand.until(lambda: len(hand.sent) == 20)
-    hand.answer(*range(1, 20))
+    hand.until(lambda: len(hand.sent) == 10)
+    hand.answer(*range(1, 10))
     hand.courier.connection(False)
     hand.courier.connection(True)
-    hand.until(lambda: hand.courier.standing.depth == 31)
-    assert len(hand.sent) == 20, "number 20 may still be under way: nothing may overtake it"
-    hand.answer(20)
-    hand.until(lambda: len(hand.sent) == 40)
-    hand.answer(*range(21, 41))
-    hand.until(lambda: len(hand.sent) == 50)
-    assert hand.said == numbers(1, 50)
+    hand.until(lambda: hand.courier.standing.depth == 16)
+    assert len(hand.sent) == 10, "number 10 may still be under way: nothing may overtake it"
+    hand.answer(10)
+    hand.until(lambda: len(hand.sent) == 20)
+    hand.answer(*range(11, 21))
+    hand.until(lambda: len(hand.sent) == 25)
+    assert hand.said == numbers(1, 25)
 
 
 def test_replay_keeps_to_its_rate(tmp_path):
@@ -113,6 +113,88 @@ def test_replay_keeps_to_its_rate(tmp_path):
     assert hand.said == numbers(1, 60)
     assert 0.5 <= hand.at[-1] - hand.at[0] < 3
     hand.courier.close(0)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Hand]:
+    """One that replays a message every 100 s, connected when 8 of each kind waited; one of them has gone out."""
+    made = Hand(tmp_path / "box.db", per_s=0.01)
+    for name, priority in (("u", Priority.TELEMETRY), ("d", Priority.STATE), ("a", Priority.ALARM)):
+        made.put(*(f"{name}{n}" for n in range(1, 9)), priority=priority)
+    made.courier.start()
+    made.until(lambda: made.courier.standing.depth == 24)
+    made.courier.connection(True)
+    made.until(lambda: made.sent)
+    yield made
+    made.courier.close(0)
+
+
+def confirm(hand: Hand, until: Callable[[], Any]) -> None:
+    """Let the broker take whatever is sent."""
+    answered = 0
+
+    def all_that_came() -> Any:
+        nonlocal answered
+        hand.answer(*range(answered + 1, len(hand.sent) + 1))
+        answered = len(hand.sent)
+        return until()
+
+    hand.until(all_that_came)
+
+
+def test_an_alarm_waits_for_the_alarms_before_it_and_neither_for_the_rate_of_the_replay_nor_for_what_else_waits(slow):
+    slow.put("live")
+    confirm(slow, lambda: slow.courier.standing.depth == 16)
+    assert slow.said == [*(f"a{n}" for n in range(1, 9)), "live"]
+
+
+def test_the_replay_keeps_to_its_rate_while_no_new_alarm_waits(slow):
+    slow.put("later", priority=Priority.STATE)
+    confirm(slow, lambda: slow.courier.standing.depth == 24)
+    slow.until(lambda: slow.courier._due > time.monotonic() + 50)
+    assert slow.said == ["a1"]
+
+
+def test_an_alarm_does_not_wait_for_the_confirmation_of_an_update(tmp_path):
+    hand = Hand(tmp_path / "box.db", per_s=0.01)
+    hand.courier.start()
+    hand.courier.connection(True)
+    hand.put("update", priority=Priority.TELEMETRY)
+    hand.until(lambda: hand.said == ["update"])
+    hand.put("alarm")
+    hand.until(lambda: hand.said == ["update", "alarm"])
+    hand.put("another")
+    hand.until(lambda: hand.courier.standing.depth == 3)
+    assert hand.said == ["update", "alarm"], "but for that of the alarm before it"
+    hand.answer(2)
+    hand.until(lambda: hand.said == ["update", "alarm", "another"])
+    hand.courier.close(0)
+
+
+@pytest.mark.parametrize("priority", [Priority.STATE, Priority.TELEMETRY, Priority.SNAPSHOT])
+def test_a_refused_message_of_another_kind_holds_up_no_alarm(hand, monkeypatch, priority):
+    monkeypatch.setattr(courier, "REFUSED_S", 1000.0)
+    hand.courier.connection(True)
+    hand.put("refused", priority=priority)
+    hand.until(lambda: hand.sent)
+    hand.answer(1, accepted=False)
+    hand.until(lambda: hand.courier._due > time.monotonic() + 500)
+    hand.put("alarm")
+    hand.until(lambda: hand.said == ["refused", "alarm"])
+
+
+def test_a_connection_that_comes_while_we_write_is_not_overlooked(hand, monkeypatch):
+    monkeypatch.setattr(courier, "IDLE_S", 1000.0)
+    write = hand.outbox.write
+
+    def write_and_connect(*change: Any) -> None:
+        write(*change)
+        monkeypatch.setattr(hand.outbox, "write", write)
+        hand.courier.connection(True)
+
+    monkeypatch.setattr(hand.outbox, "write", write_and_connect)
+    hand.put("a")
+    hand.until(lambda: hand.said == ["a"])
 
 
 def test_a_refused_message_stays_and_is_tried_again(hand, caplog, monkeypatch):

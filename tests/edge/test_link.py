@@ -32,7 +32,7 @@ class Proxy:
     """A network cable between a client and a broker: it can be plugged into nothing without anybody noticing."""
 
     def __init__(self, to: int) -> None:
-        self.port, self._to = free_port(), to
+        self.port, self.to = free_port(), to
         self.unplugged = False  # nobody gets a new connection
         self.blackhole = False
         self.cutting = False  # the client's next packet breaks in the middle, and the connection with it
@@ -49,7 +49,7 @@ class Proxy:
                 try:
                     if self.unplugged:
                         raise ConnectionRefusedError
-                    there = socket.create_connection((HOST, self._to))
+                    there = socket.create_connection((HOST, self.to))
                 except OSError:
                     here.close()
                     continue
@@ -315,7 +315,7 @@ def test_events_wait_while_our_rights_are_revoked(a_broker, shared_folder, monke
         for event in events[1:]:
             publisher.publish("event", event, "north")
             time.sleep(0.05)  # mosquitto takes a moment to read it
-        until(lambda: "refuses our events" in caplog.text)
+        until(lambda: "refuses our alarm messages" in caplog.text)
         assert publisher.connected
         assert publisher.waiting.depth > 0
         grant("topic readwrite fgstp/#\n")

@@ -22,7 +22,7 @@ from edge.sparkplug.codec import Metric, Type, decode
 from edge.sparkplug.table import CAMERA, WRITABLE
 from edge.sparkplug.table import NODE as NODE_ROWS
 from edge.store import Message, Priority
-from tests.edge import test_sparkplug_clauses
+from tests.edge import test_sparkplug_births, test_sparkplug_data, test_sparkplug_sessions
 from tests.edge.sparkplug_story import CAMERAS, GROUP, HOST_ID, NODE, Host, alarm, playing
 from tests.edge.sparkplug_wire import Packet
 
@@ -257,7 +257,8 @@ def test_tck_id_message_flow_edge_node_birth_publish_phid_wait_timestamp(
 def test_the_documentation_lists_what_is_tested_and_every_metric() -> None:
     text = (Path(__file__).parents[2] / "docs" / "sparkplug.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}
-    names = [*vars(test_sparkplug_clauses), *globals()]
+    modules = test_sparkplug_births, test_sparkplug_data, test_sparkplug_sessions
+    names = [*globals(), *(name for module in modules for name in vars(module))]
     tests = {name.removeprefix("test_tck_id_").replace("_", "-") for name in names if name.startswith("test_tck_id_")}
     assert listed == tests
     others = set(re.findall(r"^\| [\w, -]+ \| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}

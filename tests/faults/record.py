@@ -12,7 +12,8 @@ def violations(record: Sequence[Heard], leaks: Mapping[str, int]) -> list[str]:
     """What is wrong with a record of cameras that showed so many leaks each, all of them over; [] when nothing is.
 
     Every leak is to be told by its start, its alarm, its end and the alarm's, at least once, in this order, one leak
-    after the other; the same id always says the same; and the retained alarm says in the end that nothing stands.
+    after the other; no step of it is missing, though updates may come late; the same id always says the same; and the
+    retained alarm says in the end that nothing stands.
     """
     found = list(_contradictions(record))
     for camera, number in leaks.items():
@@ -54,8 +55,10 @@ def _of_camera(messages: list[tuple[str, dict[str, Any]]], leaks: int) -> Iterab
         at = next((n for n, pair in enumerate(zip(told, expected, strict=False)) if pair[0] != pair[1]), len(told))
         yield f"step {at}: expected {expected[at : at + 4]}, heard {told[at : at + 4]}"
     for one in ids:
-        numbers = [said["sequence"] for kind, said in first if kind == "event" and said["event_id"] == one]
-        if numbers != list(range(len(numbers))):
+        steps = [said for kind, said in first if kind == "event" and said["event_id"] == one]
+        numbers = [said["sequence"] for said in steps]
+        updates = [said["sequence"] for said in steps if said["type"] == "update"]
+        if sorted(numbers) != list(range(len(numbers))) or numbers[:1] != [0] or updates != sorted(updates):
             yield f"event {one}: its steps came as {numbers}"
     numbers = [said["sequence"] for kind, said in first if kind == "alarm_event"]
     if numbers != list(range(1, len(numbers) + 1)):

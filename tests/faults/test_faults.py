@@ -5,9 +5,9 @@ and then compares all that was heard since the start with what was shown. `./dev
 test-faults` the long one (FGSTP_FAULTS=long). Both print how many faults and messages there were.
 
 Covered elsewhere, of the parts alone:
-  disk full, read-only, locked, absent, damaged    tests/edge/test_outbox.py
-  power cut at every place of the write-ahead log  tests/edge/test_outbox.py
-  a day without a broker                           tests/edge/test_outbox.py
+  disk full, read-only, locked, absent, damaged    tests/edge/test_outbox_disk.py
+  power cut at every place of the write-ahead log  tests/edge/test_outbox_crash.py
+  a day without a broker                           tests/faults/test_day.py, tests/edge/test_outbox.py
   half-open link, brokers in order, wrong CA, ACL  tests/edge/test_link.py
   broker restarted, refusals, last will            tests/edge/test_mqtt.py
   kills between an action and its answer           tests/edge/test_commands_over_mqtt.py

@@ -36,6 +36,13 @@ def test_a_right_record_passes_with_repetitions_in_any_place() -> None:
     assert violations([standing(False)], {"north": 0}) == []
 
 
+def test_updates_may_come_after_the_end_of_their_leak_in_their_order() -> None:
+    record = right()
+    late = record.pop(2)
+    assert violations([*record, late], {"north": 2}) == []
+    assert violations([late, *record], {"north": 2}) == ["north: event a: its steps came as [1, 0, 2]"]
+
+
 def without(place: int) -> Callable[[list[Heard]], Any]:
     return lambda record: record.pop(place)
 
