@@ -144,13 +144,11 @@ class Courier:
             ours = [(lane.under_way.pop(receipt), taken) for receipt, taken in receipts if receipt in lane.under_way]
             if not all(taken for _, taken in ours):
                 what = priority.name.lower()
-                log.warning(
-                    "the broker refuses our %s messages; kept, next try in %.0f s: check our rights", what, REFUSED_S
-                )
+                retry = "kept, next try in %.0f s: check our rights"
+                log.warning(f"the broker refuses our %s messages; {retry}", what, REFUSED_S)
                 lane.resume = time.monotonic() + REFUSED_S
-                lane.most = (
-                    1  # were our rights restored in the midst of several, the later ones would overtake the first
-                )
+                # were our rights restored in the midst of several, the later ones would overtake the first
+                lane.most = 1
             elif ours:
                 lane.most = self._batch
             delivered += [id_ for id_, taken in ours if taken]
