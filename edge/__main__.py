@@ -16,6 +16,7 @@ from edge.errors import ConfigError, FgstpError
 if TYPE_CHECKING:
     from edge.config import MqttSettings
     from edge.rendering import Rendering
+    from edge.vantage import GeoSettings
 
 BACKENDS = ("auto", "openvino", "onnxruntime", "cuda", "tensorrt")
 
@@ -53,9 +54,26 @@ def _segment(options: argparse.Namespace) -> int:
         size=options.size,
         rendering=_rendering(options),
         calibration=camera.load(options.camera) if options.camera else None,
+        geo=_geo(options),
+        with_evidence=options.evidence,
     )
     print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
     return 0
+
+
+def _geo(options: argparse.Namespace) -> GeoSettings | None:
+    """Where the camera was: as a device's configuration says, else by the poses that the footage itself carries."""
+    from edge import config
+    from edge.vantage import GeoSettings
+
+    if not options.geojson:
+        return None
+    if options.config is None:
+        return GeoSettings(poses=options.poses or options.source)
+    found = next((camera.geo for camera in config.load(options.config).cameras if camera.geo), None)
+    if found is None:
+        raise ConfigError(f"{options.config}: no camera in it has a geo section; see config.example.yaml")
+    return found.model_copy(update={"poses": options.poses, "fixed": None}) if options.poses else found
 
 
 def _rendering(options: argparse.Namespace) -> Rendering:
@@ -228,6 +246,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced"
     )
     segment.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
+    segment.add_argument("--evidence", action="store_true", help="also write stills and a clip of each leak: leaks/")
+    segment.add_argument("--geojson", action="store_true", help="also write flight.geojson: camera's way and leaks")
+    segment.add_argument("--poses", metavar="SOURCE", help="where the camera was: flight.tlog, flight.ts (the footage)")
+    segment.add_argument("--config", type=Path, metavar="FILE", help="take geo from a device's configuration")
     segment.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
     segment.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     segment.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
