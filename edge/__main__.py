@@ -139,6 +139,15 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from edge import report
+
+    page, flight = report.write(options.folder)
+    found = f"{len(flight.incidents)} incident{'s' * (len(flight.incidents) != 1)}"
+    print(f"{found}, {len(flight.leaks)} leak event{'s' * (len(flight.leaks) != 1)}: {page}")
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from edge.demo import demo
 
@@ -284,6 +293,19 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "show the whole way on the golden clip, with a broker of its own", "demo --out out/demo")
     demo.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for video and pictures (out/demo)"
+    )
+
+    report = add(
+        "report",
+        _report,
+        "write what was found as one HTML file, and as GeoJSON",
+        "report results",
+    )
+    report.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="what segment wrote, or a device's evidence; report.html goes there",
     )
 
     watch = add("watch", _watch, "show leak alarms as they arrive", "watch --host broker.local --once --seconds 60")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -201,7 +202,7 @@ class Leaks:
             for event in self._last.values():
                 features += geojson.leak(payload.event(event))
             with _storage(self._out):
-                text = payload.encode(geojson.collection(features))
+                text = json.dumps(geojson.collection(features), allow_nan=False)
                 (self._out / "flight.geojson").write_text(text + "\n", encoding="utf-8")
 
 

@@ -26,19 +26,22 @@ def track(way: Sequence[tuple[float, float, float]], times: Sequence[str], camer
     """Where a camera was: longitude, latitude, altitude, and when. Nothing for fewer than two places."""
     if len(way) < 2:
         return []
-    line = {"type": "LineString", "coordinates": [list(place) for place in way]}
+    line = {"type": "LineString", "coordinates": [_rounded(place) for place in way]}
     return [_feature(line, {"kind": "track", "camera": camera, "times": list(times)})]
 
 
-def leak(event: Mapping[str, Any]) -> list[Feature]:
-    """An event, as its JSON message; nothing for one without a location."""
+def leak(event: Mapping[str, Any], number: int | None = None) -> list[Feature]:
+    """An event, as its JSON message, and the number of its incident in a report; nothing for one without a location."""
     place = event["location"]
     if place is None:
         return []
     known = {name: place[name] for name in ("semi_major_m", "semi_minor_m", "azimuth_deg", "incident_id")}
-    said = {**{name: event[name] for name in LEAK}, **known}
+    said = {**{name: event[name] for name in LEAK}, **known, **({} if number is None else {"number": number})}
     made = [
-        _feature({"type": "Point", "coordinates": [place["longitude"], place["latitude"]]}, {"kind": "leak", **said}),
+        _feature(
+            {"type": "Point", "coordinates": _rounded((place["longitude"], place["latitude"]))},
+            {"kind": "leak", **said},
+        ),
         _polygon(ellipse(place), {"kind": "ellipse", "event_id": event["event_id"]}),
     ]
     if len(place["outline"]) >= 3:
@@ -67,10 +70,15 @@ def ellipse(place: Mapping[str, Any]) -> list[list[float]]:
 
 def _polygon(corners: Sequence[Sequence[float]], properties: Feature) -> Feature:
     """Closed, and counterclockwise as the RFC wants it."""
-    ring = [[round(x, 7), round(y, 7)] for x, y in corners]
+    ring = [_rounded(corner) for corner in corners]
     twice = sum(x * v - u * y for (x, y), (u, v) in zip(ring, ring[1:] + ring[:1], strict=True))
     ring = ring if twice > 0 else ring[::-1]
     return _feature({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, properties)
+
+
+def _rounded(place: Sequence[float]) -> list[float]:
+    """To a centimetre."""
+    return [round(figure, 7) for figure in place]
 
 
 def _feature(geometry: Feature, properties: Feature) -> Feature:

@@ -24,7 +24,7 @@ log = logging.getLogger("geo")
 
 MAVLINK, KLV = "mavlink:", "klv:"  # how live poses begin
 KEPT = 6000  # samples of a live track: two minutes of the quickest messages
-AHEAD_S = 0.5  # that a frame may be ahead of the newest sample
+AHEAD_S = 0.5  # that a frame may be ahead of the newest sample: live, the next one is on its way
 RETRY_S = 5.0  # before lost poses are tried again
 
 
@@ -93,7 +93,7 @@ class Locator:
             kinds = "live poses need a live camera" if live else "recorded poses need a recording"
             raise ConfigError(f"geo.poses: {poses}: {kinds}, but the source is {capture.without_credentials(source)}")
         mount, gap = self._settings.mount_deg, self._settings.max_gap_s
-        track = Track(mount, gap, KEPT, AHEAD_S) if live else Track(mount, gap)
+        track = Track(mount, gap, KEPT if live else None, AHEAD_S)
         if live:
             self._listen(poses, track)
         elif Path(poses).suffix.lower() == ".tlog":
