@@ -188,9 +188,13 @@ class Channel:
 
     def _with_evidence(self, event: Event) -> Event:
         """The event as it is to be sent; what shows it is on its way to the disk."""
+        if event.type == "start":
+            return self._recorder.leak_started(replace(event, provenance=self._made_by))
         if event.type == "end":
             self._recorder.leak_ended(event)
-        return self._recorder.leak_started(replace(event, provenance=self._made_by)) if event.type == "start" else event
+        else:
+            self._recorder.leak_went_on(event)
+        return event
 
     def _monitor(self, quality: Quality) -> None:
         """Note whether this camera is monitored at the moment, and why not."""

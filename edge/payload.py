@@ -95,6 +95,7 @@ def location(record: Location) -> Payload:
         "azimuth_deg": record.azimuth,
         "outline": record.outline,
         "camera": {"latitude": latitude, "longitude": longitude, "altitude_m": altitude},
+        "utc": _iso_or_none(record.utc),
         "incident_id": record.incident,
     }
 

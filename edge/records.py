@@ -118,6 +118,7 @@ class Location:
     azimuth: float  # of its major axis, degrees clockwise from north, 0..180
     outline: tuple[Point, ...]  # (longitude, latitude) of the plume's contour; empty where it leaves the ground
     camera: tuple[float, float, float]  # longitude, latitude, altitude: where it was seen from
+    utc: float | None = None  # of the pose, by the clock that it came with; a recording's own frames know none
     incident: str = ""  # the event_id of the first leak of this flight at this place
 
 

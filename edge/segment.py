@@ -190,7 +190,12 @@ class Leaks:
     def _note(self, pose: Pose | None, summary: Summary) -> None:
         if pose is not None and summary.captured >= self._seen + WAY_S:
             self._seen = summary.captured
-            self._way.append(((pose.longitude, pose.latitude, pose.altitude), payload.iso(summary.utc)))
+            self._way.append(
+                (
+                    (pose.longitude, pose.latitude, pose.altitude),
+                    payload.iso(summary.utc if pose.utc is None else pose.utc),
+                )
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._keeper is not None:

@@ -99,6 +99,7 @@ def read(path: Path, track: Track) -> None:
     while (message := link.recv_match(type=KINDS)) is not None:
         intake.take(message, message._timestamp)
     link.close()
+    track.epoch = 0.0
     if track.begins is None:
         raise SourceError(f"{path}: no position (GLOBAL_POSITION_INT) in it; is it a MAVLink log (.tlog)?")
 

@@ -59,6 +59,7 @@ def locate(
         azimuth=azimuth,
         outline=tuple((one[1], one[0]) for one in rest),
         camera=(pose.longitude, pose.latitude, pose.altitude),
+        utc=pose.utc,
     )
 
 

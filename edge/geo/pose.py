@@ -30,6 +30,7 @@ class Pose:
     turn: Array  # (3,) rad/s, the rotation vector of one second in NED
     ground: float | None  # altitude of the ground, m, where the source of the pose knows it
     hfov: float | None  # horizontal field of view, degrees, where it knows that
+    utc: float | None = None  # where it knows that
 
 
 @dataclass(frozen=True, slots=True)

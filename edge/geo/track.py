@@ -86,6 +86,7 @@ class Track:
         self._vehicle: Series[Array] = Series(most)
         self._gimbal: Series[Pointing] = Series(most)
         self._hfov: Series[float] = Series(most)
+        self.epoch: float | None = None  # UTC at time 0, where the samples told it
         self.shots: list[float] = []  # when single pictures were taken
         self.faults = 0  # messages that could not be used
 
@@ -134,6 +135,7 @@ class Track:
                 turn=turn,
                 ground=before.ground,
                 hfov=self._zoom(time),
+                utc=None if self.epoch is None else self.epoch + time,
             )
 
     def _looking(self, time: float) -> tuple[Array, Array] | None:

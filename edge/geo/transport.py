@@ -40,6 +40,7 @@ def read(path: Path, track: Track) -> None:
                     _take(bytes(packet), track, partial(placed.at, shown=shown))
     except (av.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: not a transport stream that can be read: {error}") from error
+    track.epoch = placed.epoch
     if track.begins is None:
         raise SourceError(f"{path}: no sensor position (MISB ST 0601) in it; name another source in geo.poses")
 
@@ -66,6 +67,11 @@ class _Placed:
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None  # UTC, time of the video
         self._last = -math.inf
+
+    @property
+    def epoch(self) -> float | None:
+        """UTC of the first frame."""
+        return None if self._first is None else self._first[0] - self._first[1]
 
     def at(self, utc: float, shown: float) -> float:
         """By the presentation time, where it rises from set to set; else by UTC since the first."""

@@ -40,13 +40,13 @@ def render(flight: Flight) -> str:
 def _head(flight: Flight) -> Iterator[str]:
     yield f"<h1>Leak report: {escape(flight.name)}</h1>"
     leaks = flight.leaks
-    steps = sorted((step for leak in leaks for step in leak.steps), key=lambda step: str(step["utc"]))
     facts = [("Found", f"{_count(len(flight.incidents), 'incident')}, {_count(len(leaks), 'leak event')}")]
-    if steps:
+    if leaks:
+        first, last = min(leak.seen[0] for leak in leaks), max(leak.seen[1] for leak in leaks)
         facts += [
-            ("Cameras", ", ".join(sorted({str(step["camera"]) for step in steps}))),
-            ("First and last sighting", f"{_time(steps[0]['started_utc'])} to {_time(steps[-1]['utc'])}"),
-            *_provenance(steps[0].get("provenance")),
+            ("Cameras", ", ".join(sorted({str(leak.best["camera"]) for leak in leaks}))),
+            ("First and last sighting", f"{_time(first)} to {_time(last)}"),
+            *_provenance(leaks[0].steps[0].get("provenance")),
         ]
     yield _facts([*facts, ("Report made with", f"fgstp-edge {__version__}")])
     yield sketch.chart_of(flight) or "<p>No places: the camera's pose was not known.</p>"
@@ -74,7 +74,7 @@ def _table(flight: Flight) -> Iterator[str]:
             f"{one.confidence:.0%}",
             *(escape(text) for text in _place(one.place)),
             str(len(one.leaks)),
-            escape(_time(one.leaks[0].steps[0]["started_utc"])),
+            escape(_time(one.leaks[0].seen[0])),
             f"{max(_share(leak) for leak in one.leaks):.2%} of view",
         )
         for number, one in enumerate(flight.incidents, 1)
@@ -99,7 +99,7 @@ def _leak(leak: Leak, *, filmed: bool) -> Iterator[str]:
     reasons = sorted({reason for step in leak.steps for reason in step["reasons"]})
     facts = [
         ("Event", leak.id),
-        ("Seen", f"{_time(first['started_utc'])}, for {best['duration_s'] or 0:.0f} s{'' if over else ' and longer'}"),
+        ("Seen", f"{_time(leak.seen[0])}, for {best['duration_s'] or 0:.0f} s{'' if over else ' and longer'}"),
         ("Place (WGS84)", where),
         ("95 % ellipse", ellipse),
         ("Confidence", f"{leak.confidence:.0%}"),
@@ -108,7 +108,7 @@ def _leak(leak: Leak, *, filmed: bool) -> Iterator[str]:
     ]
     if first.get("snapshot_sha256"):
         facts.append(("Still, sha256", first["snapshot_sha256"]))
-    title = escape(f"{best['camera']}, {_time(first['started_utc'])}")
+    title = escape(f"{best['camera']}, {_time(leak.seen[0])}")
     yield f'<article><h3>{title}</h3><div class="pictures">'
     yield from _pictures(leak, filmed=filmed)
     yield f"</div>{_facts(facts)}{sketch.area_of(leak)}</article>"

@@ -26,7 +26,7 @@ class Way:
 class Leak:
     """One event_id."""
 
-    steps: tuple[Message, ...]  # its messages, in order; from a device's evidence folder only the first
+    steps: tuple[Message, ...]  # its messages, in order; of an open leak in a device's evidence only the first
     evidence: Path | None  # the folder with its still and clip
 
     @property
@@ -40,6 +40,11 @@ class Leak:
         located = [step["location"] for step in self.steps if step["location"] is not None]
         place = min(located, key=_ellipse, default=None)
         return {**self.steps[-1], "location": place, "confidence": self.confidence}
+
+    @property
+    def seen(self) -> tuple[str, str]:
+        """When first and last, ISO 8601; by the clock of the poses where the frames knew none."""
+        return _when(self.steps[0]), _when(self.steps[-1])
 
     @property
     def confidence(self) -> float:
@@ -87,15 +92,15 @@ def read(folder: Path) -> Flight:
     if not evidence and not recorded.is_file():
         raise StorageError(f"{folder}: no events.jsonl or event.json in it; name what segment wrote, or evidence")
     steps: dict[str, list[Message]] = {}
-    for message in _lines(recorded) if recorded.is_file() else ():
+    for message in _lines(recorded):
         steps.setdefault(message["event_id"], []).append(message)
-    for event_id, (message, _) in evidence.items():
-        steps.setdefault(event_id, [message])
+    for event_id, (message, place) in evidence.items():
+        steps.setdefault(event_id, list(_lines(place / "events.jsonl")) or [message])
     leaks = [
         Leak(tuple(sorted(told, key=_sequence)), evidence[event_id][1] if event_id in evidence else None)
         for event_id, told in steps.items()
     ]
-    leaks.sort(key=lambda leak: leak.steps[0]["started_utc"])
+    leaks.sort(key=lambda leak: leak.seen)
     return Flight(folder.resolve().name, _incidents(leaks), tuple(_ways(folder, leaks)))
 
 
@@ -133,6 +138,9 @@ def _evidence(folder: Path) -> Iterator[tuple[Path, Message]]:
 
 
 def _lines(file: Path) -> Iterator[Message]:
+    """Nothing where there is no such file: a leak that is not over has only its start on disk."""
+    if not file.is_file():
+        return
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         yield _event(f"{file}:{number}", line)
 
@@ -151,6 +159,11 @@ def _json(where: object, text: str) -> Message:
     except ValueError as error:
         raise StorageError(f"{where}: not JSON: {error}; take it away, or run segment again") from error
     return said if isinstance(said, dict) else {}
+
+
+def _when(message: Message) -> str:
+    place = message["location"] or {}
+    return str(place.get("utc") or message["utc"])
 
 
 def _sequence(message: Message) -> int:

@@ -68,7 +68,7 @@ def area_of(leak: Leak) -> str:
     if len(points) < 2:
         return ""
     last, most = max(points[-1][0], 1e-3), max(max(share for _, share in points), 1e-3)
-    (width, height), left, top = CHART_PX, 44.0, 10.0
+    (width, height), left, top = CHART_PX, 56.0, 10.0
     room = width - left - 10, height - top - 24
     line = " ".join(f"{left + room[0] * t / last:.1f},{top + room[1] * (1 - a / most):.1f}" for t, a in points)
     floor = top + room[1]
