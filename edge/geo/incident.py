@@ -27,23 +27,22 @@ class Incident:
 
     id: str  # the event_id of its first leak
     place: Location
-    events: tuple[str, ...]  # event_ids
     open: tuple[tuple[str, str], ...] = ()  # camera, event_id of those that are not over
 
 
 def step(known: tuple[Incident, ...], event: Event, merge_m: float) -> tuple[tuple[Incident, ...], Event]:
     """Put one located event where it belongs: the incidents with it, and the event with its incident's id."""
     assert event.location is not None
-    mine = next((one for one in known if event.event_id in one.events), None)
+    leak = event.camera, event.event_id
+    mine = next((one for one in known if leak in one.open), None)
     if mine is None:
-        mine = _nearest(known, event, merge_m) or Incident(event.event_id, event.location, ())
+        mine = _nearest(known, event, merge_m) or Incident(event.event_id, event.location)
     better = min(mine.place, event.location, key=_size)
-    still = tuple(one for one in mine.open if one[1] != event.event_id)
+    still = tuple(one for one in mine.open if one != leak)
     now = replace(
         mine,
         place=replace(better, incident=mine.id),
-        events=tuple(dict.fromkeys((*mine.events, event.event_id))),
-        open=still if event.type == "end" else (*still, (event.camera, event.event_id)),
+        open=still if event.type == "end" else (*still, leak),
     )
     others = tuple(one for one in known if one.id != mine.id)
     return (*others, now), replace(event, location=replace(event.location, incident=mine.id))

@@ -53,6 +53,8 @@ TAGS = {
     "elevation": (19, Mapped(-180, 180, 4, signed=True)),
     "turn": (20, Mapped(0, 360, 4)),
     "ground": (25, Mapped(-900, 19_000, 2)),  # elevation of the frame centre
+    "height": (75, Mapped(-900, 19_000, 2)),  # as "altitude" and "ground", above the ellipsoid
+    "ground_height": (78, Mapped(-900, 19_000, 2)),
 }
 Figures = dict[str, float]
 
@@ -86,8 +88,9 @@ def parse(packet: bytes) -> tuple[float, Figures] | None:
 
 def take(track: Track, at: float, told: Figures) -> None:
     """Add one packet's figures to a track."""
-    if {"latitude", "longitude", "altitude"} <= told.keys():
-        track.fix(at, Fix(told["latitude"], told["longitude"], told["altitude"], told.get("ground")))
+    up, ground = ("altitude", "ground") if "altitude" in told else ("height", "ground_height")  # never mixed
+    if {"latitude", "longitude", up} <= told.keys():
+        track.fix(at, Fix(told["latitude"], told["longitude"], told[up], told.get(ground)))
     pitch, roll = told.get("full_pitch", told.get("pitch")), told.get("full_roll", told.get("roll"))
     if "heading" in told and pitch is not None and roll is not None:
         platform = euler(*_radians(told["heading"], pitch, roll))

@@ -118,7 +118,6 @@ def test_an_incident_keeps_the_best_known_place():
     ):
         known, _ = incident.step(known, one, 5.0)
     assert known[0].place.major_m == 5.0
-    assert known[0].events == ("a",)
     assert known[0].open == ()
 
 
@@ -168,6 +167,15 @@ def test_a_recording_begins_where_its_log_says(tmp_path):
     )
     late = Locator(settings.model_copy(update={"start": None}), "clip.mp4")  # without it: the log's first position
     assert late.pose(0.2, 0).utc == pytest.approx(flights.passes[0].at - 1.5 + 0.2, abs=0.05)
+
+
+def test_a_folder_of_pictures_takes_the_logs_pictures_one_by_one(tmp_path):
+    flights = Flights(tmp_path / "sim.tlog", 3, PoseErrors())
+    locator = Locator(GeoSettings(poses=str(tmp_path / "sim.tlog"), start="images"), "frames")
+    locator._track.shots += [seen.at for seen in flights.passes]
+    times = [locator.pose(captured=index / 15, index=index).utc for index in range(3)]
+    assert times == pytest.approx([seen.at for seen in flights.passes])
+    assert locator.pose(captured=0.2, index=3) is None
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -42,6 +44,12 @@ FLOWN = {
 
 def empty() -> Track:
     return Track((0.0, 0.0, 0.0), 1.5)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def truth() -> list[dialect.MAVLink_message]:
@@ -119,10 +127,7 @@ def test_another_vehicle_on_the_same_link_is_not_ours():
 
 
 def test_live_mavlink_is_heard_over_udp():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    track, stop = Track((0.0, 0.0, 0.0), 1.5, 6000, 0.5), threading.Event()
+    port, track, stop = free_port(), Track((0.0, 0.0, 0.0), 1.5, 6000, 0.5), threading.Event()
     hearing = threading.Thread(target=mavlink.listen, args=(f"udpin:127.0.0.1:{port}", track, stop), daemon=True)
     hearing.start()
     drone = mavutil.mavlink_connection(f"udpout:127.0.0.1:{port}", dialect="ardupilotmega", source_system=1)
@@ -148,6 +153,13 @@ def test_an_independent_encoders_set_is_read_to_its_last_bit():
     steps = {"altitude": 0.31, "ground": 0.31, "hfov": 0.003, "heading": 0.006, "pitch": 0.001, "roll": 0.002}
     for name, value in FLOWN.items():
         assert told[name] == pytest.approx(value, abs=steps.get(name, 1e-6) / 2), name
+
+
+def test_heights_above_the_ellipsoid_stand_in_for_altitudes_but_are_not_mixed_with_them():
+    track, place = empty(), {"latitude": 47.0, "longitude": 8.0, "height": 560.0, "ground_height": 470.0}
+    klv.take(track, 0.0, place)
+    klv.take(track, 1.0, {**place, "altitude": 512.0})
+    assert [(fix.altitude, fix.ground) for fix in track._fixes.values] == [(560.0, 470.0), (512.0, None)]
 
 
 def test_a_damaged_set_is_refused():
@@ -245,3 +257,38 @@ def test_the_simulated_log_is_read_without_a_fault(tmp_path):
     mavlink.read(tmp_path / "sim.tlog", track)
     assert track.faults == 0
     assert all(track.at(seen.at) is not None for seen in flights.passes)
+
+
+def test_live_klv_is_heard_over_udp(tmp_path):
+    pictures = [np.full((96, 128), 60, np.uint8)] * 50
+    packets = [(n / 5, klv_streams.packet(UTC + n / 5, **FLOWN)) for n in range(10)]
+    klv_streams.write(tmp_path / "flight.ts", pictures, packets)
+    content, port = (tmp_path / "flight.ts").read_bytes(), free_port()
+    track, stop = Track((0.0, 0.0, 0.0), 1.5, 6000, 0.5), threading.Event()
+    address, began = f"udp://127.0.0.1:{port}", time.monotonic()
+
+    def listen() -> None:
+        with contextlib.suppress(SourceError):  # when no more packets come
+            transport.listen(address, track, stop)
+
+    hearing = threading.Thread(target=listen, daemon=True)
+    hearing.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as drone:
+        while track.begins is None and time.monotonic() < began + 60:
+            for start in range(0, len(content), 1316):  # seven packets of the transport stream
+                drone.sendto(content[start : start + 1316], ("127.0.0.1", port))
+                stop.wait(0.002)
+    stop.set()
+    hearing.join(60)
+    assert not hearing.is_alive()
+    assert track.begins is not None
+    assert began <= track.begins <= time.monotonic(), "on this machine's clock"
+    seen = track.at(track.begins)
+    assert seen is not None
+    assert (seen.latitude, seen.hfov) == (pytest.approx(47.3769, abs=1e-6), pytest.approx(14.0, abs=0.01))
+
+
+def test_nothing_of_the_extra_is_loaded_before_a_camera_has_a_pose():
+    program = "import sys, edge.service, edge.segment, edge.report, edge.geo.locator; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"av", "pymavlink", "pymap3d", "serial"} & set(done.stdout.split())
