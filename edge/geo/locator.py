@@ -24,7 +24,7 @@ log = logging.getLogger("geo")
 
 MAVLINK, KLV = "mavlink:", "klv:"  # how live poses begin
 KEPT = 6000  # samples of a live track: two minutes of the quickest messages
-AHEAD_S = 0.5  # that a frame may be ahead of the newest sample: live, the next one is on its way
+AHEAD_S = 1.0  # that a frame may be ahead of the newest sample: live, the next one is on its way
 RETRY_S = 5.0  # before lost poses are tried again
 
 
