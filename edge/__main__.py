@@ -17,6 +17,7 @@ from edge.errors import ConfigError, FgstpError
 if TYPE_CHECKING:
     from edge.config import MqttSettings
     from edge.rendering import Rendering
+    from edge.vantage import GeoSettings
 
 BACKENDS = ("auto", "openvino", "onnxruntime", "cuda", "tensorrt")
 
@@ -54,9 +55,26 @@ def _segment(options: argparse.Namespace) -> int:
         size=options.size,
         rendering=_rendering(options),
         calibration=camera.load(options.camera) if options.camera else None,
+        geo=_geo(options),
+        with_evidence=options.evidence,
     )
     print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
     return 0
+
+
+def _geo(options: argparse.Namespace) -> GeoSettings | None:
+    """Where the camera was: as a device's configuration says, else by the poses that the footage itself carries."""
+    from edge import config
+    from edge.vantage import GeoSettings
+
+    if not options.geojson:
+        return None
+    if options.config is None:
+        return GeoSettings(poses=options.poses or options.source)
+    found = next((camera.geo for camera in config.load(options.config).cameras if camera.geo), None)
+    if found is None:
+        raise ConfigError(f"{options.config}: no camera in it has a geo section; see config.example.yaml")
+    return found.model_copy(update={"poses": options.poses, "fixed": None}) if options.poses else found
 
 
 def _rendering(options: argparse.Namespace) -> Rendering:
@@ -119,6 +137,15 @@ def _calibrate(options: argparse.Namespace) -> int:
     made.save(options.out)
     print(site.report(made))
     print(f"wrote {options.out}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from edge import report
+
+    page, flight = report.write(options.folder)
+    found = f"{len(flight.incidents)} incident{'s' * (len(flight.incidents) != 1)}"
+    print(f"{found}, {len(flight.leaks)} leak event{'s' * (len(flight.leaks) != 1)}: {page}")
     return 0
 
 
@@ -209,6 +236,7 @@ def _parser() -> argparse.ArgumentParser:
         _describe_calibrate,
         _describe_run,
         _describe_demo,
+        _describe_report,
         _describe_watch,
         _describe_selftest,
         _describe_doctor,
@@ -246,6 +274,10 @@ def _describe_segment(commands: Any) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced")
     parser.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
+    parser.add_argument("--evidence", action="store_true", help="also write stills and a clip of each leak: leaks/")
+    parser.add_argument("--geojson", action="store_true", help="also write flight.geojson: camera's way and leaks")
+    parser.add_argument("--poses", metavar="SOURCE", help="where the camera was: flight.tlog, flight.ts (the footage)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="take geo from a device's configuration")
     parser.add_argument("--camera", type=Path, metavar="FILE", help="what calibrate wrote for this camera")
     parser.add_argument("--fps", type=_rate, help="frames a second (default: what the source says)")
     parser.add_argument("--size", type=_size, metavar="WxH", help="size of raw frames on standard input, 8-bit grey")
@@ -295,6 +327,18 @@ def _describe_demo(commands: Any) -> None:
     )
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for video and pictures (out/demo)"
+    )
+
+
+def _describe_report(commands: Any) -> None:
+    parser = _command(
+        commands, "report", _report, "write what was found as one HTML file, and as GeoJSON", "report results"
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="what segment wrote, or a device's evidence; report.html goes there",
     )
 
 

@@ -1,6 +1,6 @@
 """Evidence on disk: a folder for each leak or snapshot, each file whole or absent, never more bytes than allowed.
 
-    ROOT/CAMERA/20260131T120000.000Z-EVENT_ID/event.json snapshot.jpg overlay.jpg clip.avi
+    ROOT/CAMERA/20260131T120000.000Z-EVENT_ID/event.json snapshot.jpg overlay.jpg clip.avi events.jsonl
 
 Over the cap, or with too little space left for others on the disk, the oldest folder goes first, that of an open leak
 never. One thread at a time.

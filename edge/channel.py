@@ -18,10 +18,11 @@ from edge.config import AlarmSettings, CameraSettings
 from edge.downtime import STATE_KEY, Validity
 from edge.errors import FgstpError
 from edge.evidence import Keeper
+from edge.geo import locator
 from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import MaskMaker
-from edge.records import Event, Frame, Provenance, Quality
+from edge.records import Event, Frame, Provenance, Quality, Summary
 from edge.rules import ZoneSettings
 from edge.zones import ZonedSummariser
 
@@ -78,6 +79,7 @@ class Channel:
         self._segmenter, self._summariser = segmenter, ZonedSummariser(camera.zones)
         self._annunciator = Annunciator(camera.name, rules)
         self._keeper, self._recorder = keeper, keeper.recorder(camera.name)
+        self._locator = locator.Locator(camera.geo, camera.source) if camera.geo else None
         self._validity = Validity()
         self._made_by, self._sink = made_by, sink
         self._summary_every_s = summary_every_s
@@ -103,7 +105,8 @@ class Channel:
         self._recorder.offer(step)
         outcome = self._annunciator.observe(time.time(), step.zones)
         if outcome.events:
-            outcome = replace(outcome, events=tuple(self._with_evidence(event) for event in outcome.events))
+            located = (self._located(event, step.summary) for event in outcome.events)
+            outcome = replace(outcome, events=tuple(self._with_evidence(event) for event in located))
         self._say(outcome, always=found)
         self._monitor(step.summary.quality)
         now = time.monotonic()
@@ -167,6 +170,8 @@ class Channel:
 
     def stop(self) -> None:
         """No frame will come any more."""
+        if self._locator:
+            self._locator.close()
         self._recorder.interrupted()
         self._sink.remember(self._watching())
 
@@ -178,11 +183,18 @@ class Channel:
             "downtime_s": self._validity.total_s,
         }
 
+    def _located(self, event: Event, summary: Summary) -> Event:
+        return self._locator.located(event, (summary.width, summary.height)) if self._locator else event
+
     def _with_evidence(self, event: Event) -> Event:
         """The event as it is to be sent; what shows it is on its way to the disk."""
+        if event.type == "start":
+            return self._recorder.leak_started(replace(event, provenance=self._made_by))
         if event.type == "end":
             self._recorder.leak_ended(event)
-        return self._recorder.leak_started(replace(event, provenance=self._made_by)) if event.type == "start" else event
+        else:
+            self._recorder.leak_went_on(event)
+        return event
 
     def _monitor(self, quality: Quality) -> None:
         """Note whether this camera is monitored at the moment, and why not."""

@@ -21,6 +21,7 @@ from edge.rendering import Range, Rendering
 from edge.rules import AlarmSettings as AlarmSettings
 from edge.rules import Interval, Name, Seconds, Share, ZoneSettings
 from edge.rules import Strict as _Strict
+from edge.vantage import GeoSettings
 
 Level = Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)]  # of a 16-bit picture
 
@@ -76,6 +77,7 @@ class CameraSettings(_Strict):
     repeat: Literal["once", "loop", "pingpong"] = "once"  # what follows the last frame of a recording
     calibration: Path | None = None  # what `fgstp-edge calibrate` wrote for this camera
     zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()  # none: the whole view is one
+    geo: GeoSettings | None = None  # None: events carry no place on the map
 
     @field_validator("zones")
     @classmethod

@@ -38,6 +38,7 @@ log = logging.getLogger("evidence")
 FINISH_S = 4.0  # for the file in hand when we leave; a disk that hangs must not keep us
 GAP_S = 2.0  # a longer time without a frame ends a clip
 WAITING = 64  # files that may wait for a slow disk
+HISTORY = 600  # events of one leak that are remembered for its events.jsonl; then every other one goes
 CHUNK = 12_288  # bytes of a file in one message: 16 kB of base64, so that a thin link stays responsive
 MEDIA = {".jpg": "image/jpeg", ".avi": "video/x-msvideo"}
 
@@ -146,6 +147,7 @@ class Recorder:
         self._ring = clip.Ring(self._settings.buffer_bytes)
         self._last: Step | None = None
         self._unfinished: list[Event] = []  # leaks whose clip is not complete yet, the oldest first
+        self._history: dict[str, list[Event]] = {}  # of leaks that are not over
 
     def offer(self, step: Step) -> None:
         """Every frame, before its events."""
@@ -172,10 +174,21 @@ class Recorder:
         self._put(event, "snapshot.jpg", len(still), _bytes(still))
         self._put(event, "overlay.jpg", 10 * len(still), partial(_overlay, self._last, event.event_id))
         self._unfinished.append(event)
+        self._history[event.event_id] = [event]
         return event
 
+    def leak_went_on(self, event: Event) -> None:
+        """Remember this step for the leak's history."""
+        if (history := self._history.get(event.event_id)) is not None:  # None: it began before we did
+            if len(history) >= HISTORY:
+                del history[1::2]
+            history.append(event)
+
     def leak_ended(self, event: Event) -> None:
-        """Its evidence may go when its time has come."""
+        """Its history is complete; its evidence may go when its time has come."""
+        if history := self._history.pop(event.event_id, None):
+            lines = "".join(payload.encode(payload.event(one)) + "\n" for one in (*history, event)).encode()
+            self._put(history[0], "events.jsonl", len(lines), _bytes(lines))
         self._keeper.closed(event.event_id)
 
     def snapshot(self) -> tuple[str, str] | None:
@@ -210,7 +223,7 @@ def announcements(file: File, kept: Kept, publish: str) -> Iterator[payload.Payl
     """The messages about a file on disk: one, or one for each chunk of its content. Raises OSError."""
     media_type = MEDIA.get(kept.path.suffix)
     if media_type is None:
-        return  # event.json: it has been sent as an event
+        return  # event.json, events.jsonl: they have been sent as events
     with_content = publish == "all" or (publish == "snapshot" and media_type == "image/jpeg")
     content = kept.path.read_bytes() if with_content else b""
     parts = max(1, -(-len(content) // CHUNK))

@@ -19,7 +19,7 @@ from edge.annunciator import Outcome, Place, weight
 from edge.command import Reply
 from edge.downtime import Downtime
 from edge.lifecycle import Transition
-from edge.records import Event, Provenance, Quality, Summary
+from edge.records import Event, Location, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -80,6 +80,24 @@ def event(record: Event) -> Payload:
         **quality(record.quality),
         "provenance": None if record.provenance is None else provenance(record.provenance),
         "snapshot_sha256": record.snapshot_sha256,
+        "location": None if record.location is None else location(record.location),
+    }
+
+
+def location(record: Location) -> Payload:
+    """A place on the ground."""
+    longitude, latitude, altitude = record.camera
+    return {
+        "latitude": record.latitude,
+        "longitude": record.longitude,
+        "altitude_m": record.altitude,
+        "semi_major_m": record.major_m,
+        "semi_minor_m": record.minor_m,
+        "azimuth_deg": record.azimuth,
+        "outline": record.outline,
+        "camera": {"latitude": latitude, "longitude": longitude, "altitude_m": altitude},
+        "utc": _iso_or_none(record.utc),
+        "incident_id": record.incident,
     }
 
 

@@ -108,6 +108,22 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """Where on the ground a plume comes from, WGS84, and the ellipse that holds the true place in 95 of 100 cases."""
+
+    latitude: float  # degrees
+    longitude: float
+    altitude: float  # m above mean sea level, of the ground plane that the ray was met with
+    major_m: float  # semi-axes of the ellipse
+    minor_m: float
+    azimuth: float  # of its major axis, degrees clockwise from north, 0..180
+    outline: tuple[Point, ...]  # (longitude, latitude) of the plume's contour; empty where it leaves the ground
+    camera: tuple[float, float, float]  # longitude, latitude, altitude: where it was seen from
+    utc: float | None = None  # of the pose, by the clock that it came with; a recording's own frames know none
+    incident: str = ""  # the event_id of the first leak of this flight at this place
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One step in the life of a leak: its start, an update, its end."""
 
@@ -134,3 +150,4 @@ class Event:
     provenance: Provenance | None = field(default=None)
     zone: str = ""  # of the camera's view; "": all of it
     snapshot_sha256: str | None = None  # of the still that shows the start of the leak; at the start only
+    location: Location | None = None  # None: the camera's pose is not known

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,14 +19,23 @@ from edge.camera import CameraCalibration
 from edge.capture import SourceOptions
 from edge.capture.credentials import find
 from edge.condition import AlarmSettings, Condition
+from edge.config import EvidenceSettings
 from edge.errors import BrokenSource, StorageError
+from edge.evidence import Keeper
+from edge.geo import geojson
+from edge.geo.locator import Locator
+from edge.geo.pose import Pose
 from edge.health import clock_synchronised
 from edge.pipeline import Step, process
 from edge.progress import progress
-from edge.records import Event, Provenance
+from edge.records import Event, Provenance, Summary
 from edge.rendering import PLAIN, Rendering
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
+from edge.vantage import GeoSettings
+
+WAY_S = 1.0  # between two places of the camera's way in flight.geojson
+PATIENCE_S = 60.0  # for the stills and clips that wait for the disk at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +60,18 @@ def segment(
     settings: AlarmSettings | None = None,
     rendering: Rendering = PLAIN,
     calibration: CameraCalibration | None = None,
+    geo: GeoSettings | None = None,
+    with_evidence: bool = False,
 ) -> Outcome:
     """Run the whole pipeline over `source` and write what it says below `out`.
 
     `masks/000000.png` … (0 or 255, source resolution), `summaries.jsonl`, `events.jsonl` and, with `with_overlay`,
-    `overlay.mp4`; results of an earlier run there are replaced. Raises SourceError, ModelError, StorageError, or
-    ConfigError for a calibration of another model or size; of a source that breaks in the middle everything up to there
-    is kept, and the BrokenSource says how much.
+    `overlay.mp4`, with `geo` `flight.geojson`, with `with_evidence` stills and clips below `leaks`; results of an
+    earlier run there are replaced. Raises SourceError, ModelError, StorageError, or ConfigError for a calibration of
+    another model or size; of a source that breaks in the middle everything up to there is kept, and the BrokenSource
+    says how much.
     """
+    locator = None if geo is None else Locator(geo, source)
     settings = camera.alarm_settings(settings or AlarmSettings(), calibration)
     with capture.open(source, SourceOptions(fps, size, credentials=find(None, None))) as footage:
         if calibration is None:
@@ -72,12 +88,14 @@ def segment(
             )
         made_by = _provenance(segmenter, settings, calibration)
         done = leaks = 0
-        with Results(out, footage.fps, with_overlay) as results, progress("segment", footage.frames) as tick:
+        writers = Results(out, footage.fps, with_overlay), Leaks(out, footage.name, locator, with_evidence)
+        with writers[0] as results, writers[1] as places, progress("segment", footage.frames) as tick:
             state = Condition()
             try:
                 for step in process(footage, segmenter, Summariser()):
                     state, events = condition.step(state, step.summary, settings, camera=footage.name)
-                    results.write(step, state, [replace(event, provenance=made_by) for event in events], footage.name)
+                    events = places.take(step, [replace(event, provenance=made_by) for event in events])
+                    results.write(step, state, events, footage.name)
                     done += 1
                     leaks += sum(event.type == "start" for event in events)
                     tick()
@@ -134,6 +152,63 @@ class Results:
         with _storage(self._out):
             for file in self._lines.values():
                 file.close()
+
+
+class Leaks:
+    """What becomes of events beside `events.jsonl`: their place on the map, their stills and clips."""
+
+    def __init__(self, out: Path, camera: str, locator: Locator | None, with_evidence: bool) -> None:
+        self._out, self._camera, self._locator = out, camera, locator
+        self._keeper = None
+        if with_evidence:
+            self._keeper = Keeper("segment", EvidenceSettings(path=out / "leaks"), lambda *_: None)
+            self._recorder = self._keeper.recorder(camera)
+        self._way: list[tuple[tuple[float, float, float], str]] = []  # longitude, latitude, altitude; time
+        self._seen = -math.inf  # when the camera's place was noted
+        self._last: dict[str, Event] = {}  # of each leak
+
+    def __enter__(self) -> Leaks:
+        with _storage(self._out):
+            (self._out / "flight.geojson").unlink(missing_ok=True)
+            shutil.rmtree(self._out / "leaks", ignore_errors=True)
+        if self._keeper is not None:
+            self._keeper.start()
+        return self
+
+    def take(self, step: Step, events: Sequence[Event]) -> tuple[Event, ...]:
+        """One frame and its events; the events with what is known of them."""
+        summary = step.summary
+        if self._locator is not None:
+            self._note(self._locator.pose(summary.captured, summary.index), summary)
+            events = [self._locator.located(event, (summary.width, summary.height)) for event in events]
+        if self._keeper is not None:
+            self._recorder.offer(step)
+            events = [self._recorder.leak_started(event) if event.type == "start" else event for event in events]
+        self._last.update({event.event_id: event for event in events})
+        return tuple(events)
+
+    def _note(self, pose: Pose | None, summary: Summary) -> None:
+        if pose is not None and summary.captured >= self._seen + WAY_S:
+            self._seen = summary.captured
+            self._way.append(
+                (
+                    (pose.longitude, pose.latitude, pose.altitude),
+                    payload.iso(summary.utc if pose.utc is None else pose.utc),
+                )
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._keeper is not None:
+            self._recorder.interrupted()
+            self._keeper.close(PATIENCE_S)
+        if self._locator is not None:
+            self._locator.close()
+            features = geojson.track([way for way, _ in self._way], [time for _, time in self._way], self._camera)
+            for event in self._last.values():
+                features += geojson.leak(payload.event(event))
+            with _storage(self._out):
+                text = json.dumps(geojson.collection(features), allow_nan=False)
+                (self._out / "flight.geojson").write_text(text + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -63,7 +63,9 @@ class Site:
         for event in events:
             if event.type == "start":
                 event = self.recorder.leak_started(event)
-            if event.type == "end":
+            elif event.type == "update":
+                self.recorder.leak_went_on(event)
+            else:
                 self.recorder.leak_ended(event)
             self.events.append(event)
 
@@ -108,6 +110,33 @@ def test_a_leak_leaves_stills_a_clip_and_its_event_with_their_hashes_in_messages
         assert said["bytes"] == file.stat().st_size
     assert [said["kind"] for said in site.said] == ["snapshot", "overlay", "clip"]
     assert all(event.snapshot_sha256 is None for event in site.events[1:])
+
+
+def test_a_leak_that_is_over_leaves_its_whole_history(site):
+    site.leak(60)
+    for index in range(90, 130):
+        site.frame(step_of(index, plume=False))
+    site.keeper.close(10)
+    lines = site.files()["events.jsonl"].read_text().splitlines()
+    assert [check("event", line) for line in lines] == [
+        json.loads(payload.encode(payload.event(event))) for event in site.events
+    ]
+    assert [event.type for event in site.events] == ["start", "update", "update", "end"]
+    assert site.files()["events.jsonl"].parent == site.files()["event.json"].parent
+
+
+def test_the_history_of_a_leak_without_end_stays_bounded(site, monkeypatch):
+    monkeypatch.setattr(evidence, "HISTORY", 20)
+    site.leak()
+    start, update = site.events[0], site.events[1]
+    for number in range(1000):
+        site.recorder.leak_went_on(replace(update, sequence=number))
+    site.recorder.leak_ended(replace(update, type="end", sequence=1000))
+    site.keeper.close(10)
+    told = [json.loads(line) for line in site.files()["events.jsonl"].read_text().splitlines()]
+    assert len(told) <= 22
+    assert (told[0]["event_id"], told[0]["type"], told[-1]["type"]) == (start.event_id, "start", "end")
+    assert [one["sequence"] for one in told[1:]] == sorted(one["sequence"] for one in told[1:])
 
 
 def test_the_still_is_the_frame_that_raised_the_leak_and_the_overlay_is_drawn_on_it(site):

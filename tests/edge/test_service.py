@@ -108,6 +108,17 @@ def test_a_repeated_recording_goes_on_until_asked_to_stop(broker, ear, running, 
     assert ear.message("status", state="offline")["reason"] == "stopped"
 
 
+def test_events_say_where_on_the_ground_the_leak_is_when_the_camera_is_known(broker, ear, running, tmp_path):
+    fixed = {"latitude": 47.0, "longitude": 8.0, "altitude_m": 450, "heading_deg": 90, "pitch_deg": -45}
+    clip = write_clip(tmp_path / "clip", 40, plume_until=20)
+    running(config_for(broker, str(clip), geo={"fixed": fixed, "hfov_deg": 40, "ground_m": 400}))
+    start = ear.message("event", type="start")
+    place = start["location"]
+    assert place["longitude"] == pytest.approx(8.00066, abs=2e-4)  # some 50 m to the east
+    assert place["incident_id"] == start["event_id"]
+    assert ear.message("event", type="end")["location"]["incident_id"] == start["event_id"]
+
+
 def test_a_lost_camera_is_bad_quality_and_the_leak_stands(broker, ear, running, segmenter, monkeypatch):
     monkeypatch.setattr(feed, "RETRY_S", (0.6, 0.6))
     behaviour = iter([60, None, 60])  # frames until it breaks, or not even there
