@@ -191,7 +191,7 @@ def test_a_day_without_a_broker_is_replayed_whole_and_in_order(
         cable.unplugged = False
         until(lambda: told(record), 30)
         site.leak("north")  # while the day is replayed
-        until(lambda: len(told(record)) >= publisher.kept, 120)
+        until(lambda: len(told(record)) >= publisher.kept, 600 if LONG else 120)
         seconds = time.monotonic() - began
         publisher.close(WILL)
         ear.disconnect()
