@@ -170,10 +170,9 @@ def test_both_runtimes_say_the_same_of_a_shipped_model() -> None:
 
 @BOTH
 def test_both_runtimes_draw_the_same_masks_with_int8() -> None:
-    """Not the same logits: what one rounds up and the other down comes back through the memory where nothing is gas."""
     clip = selftest.golden()
     a, b = (selftest.masks(open_segmenter("student.int8", name), clip) for name in RUNTIMES)
-    assert (a & b).sum() / (a | b).sum() > 0.98  # over the clip; in which frame a thin plume is first seen may differ
+    assert (a & b).sum() / (a | b).sum() > 0.99
 
 
 @pytest.mark.skipif("openvino" not in RUNTIMES, reason="openvino is not installed")
