@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-BASE = ("fgstp-edge-update", "install", "updater", "units", "dropins")  # what `install` puts in place, beside releases
+BASE = ("fgstp-edge-update", "install", "layout", "updater", "units", "dropins")  # all but releases, for `install`
 
 
 def pack(
