@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import os
 
-collect_ignore = [] if os.environ.get("FGSTP_DEVICE") == "long" else ["test_booted.py", "test_arm64.py"]
+collect_ignore = (
+    [] if os.environ.get("FGSTP_DEVICE") == "long" else ["test_booted.py", "test_flashed.py", "test_arm64.py"]
+)
