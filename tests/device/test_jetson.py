@@ -1,4 +1,4 @@
-"""The overlay for a root file system to be flashed: complete, the same when applied twice, refused where it is wrong."""
+"""The overlay for a root file system to be flashed: whole, the same when applied twice, refused where it is wrong."""
 
 from __future__ import annotations
 
