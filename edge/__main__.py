@@ -155,10 +155,10 @@ def _selftest(options: argparse.Namespace) -> int:
     return selftest.main(options.model, options.backend, options.threads)
 
 
-def _doctor(_options: argparse.Namespace) -> int:
+def _doctor(options: argparse.Namespace) -> int:
     from edge.doctor import doctor
 
-    return doctor()
+    return doctor(options.config, options.full, options.json)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -280,7 +280,12 @@ def _parser() -> argparse.ArgumentParser:
         "selftest --backend openvino",
     )
     _add_model(check)
-    add("doctor", _doctor, "say what this machine has and what is missing", "doctor")
+    doctor = add(
+        "doctor", _doctor, "say what this machine has and what is missing", "doctor --config config.yaml --full"
+    )
+    doctor.add_argument("--config", type=Path, metavar="FILE", help="also try its broker, cameras and secrets")
+    doctor.add_argument("--full", action="store_true", help="also compute the golden clip on every runtime here")
+    doctor.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     validate = add("validate", _validate, "check a configuration or a model without running it", "validate config.yaml")
     validate.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="a configuration (YAML), a ModelSpec (JSON) or its ONNX file"

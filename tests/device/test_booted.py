@@ -131,6 +131,7 @@ def test_it_comes_up_and_its_alarm_arrives(box):
     print(alarm)
     event = heard(box, "/event")[0]
     assert event["type"] == "start"
+    assert event["provenance"]["clock_synchronised"] in (True, False)  # None: the hardening forbids to ask
 
 
 def test_it_takes_little_memory(box):
