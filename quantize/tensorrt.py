@@ -1,4 +1,4 @@
-"""Will TensorRT 10.3 (JetPack 6) take this file? Its operators and quantisation, node by node; and a copy that it takes.
+"""Will TensorRT 10.3 (JetPack 6) take this file? Operators and quantisation, node by node; and a copy that it takes.
 
     python -m quantize.tensorrt edge/models/student.int8.onnx
     python -m quantize.tensorrt edge/models/student.int8.onnx --out student.tensorrt.onnx
