@@ -8,6 +8,7 @@ The container has a loopback and nothing else, so whatever arrives came from the
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -124,9 +125,11 @@ def test_it_comes_up_and_its_alarm_arrives(box):
     for _ in range(2):  # the first start also measures which runtime is faster
         began = time.monotonic()
         box.run("systemctl", "restart", UNIT)
-        computed = int(box.show(UNIT, "CPUUsageNSec")) / 1e9
-        print(f"\nready {time.monotonic() - began:.1f} s after start, of which it computed {computed:.1f} s")
-    assert time.monotonic() - began < 30
+        ready = time.monotonic() - began
+        ticks = box.run("cut", "-d ", "-f14,15", f"/proc/{pid(box)}/stat").split()
+        computed = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        print(f"\nready {ready:.1f} s after start, of which it computed {computed:.1f} s")
+    assert ready < 30  # 8 on a machine with nothing else to do
     alarm = until("an alarm", lambda: [a for a in heard(box, "/north/alarm") if "unacknowledged" in str(a)], 60)[0]
     print(alarm)
     event = heard(box, "/event")[0]
@@ -183,7 +186,7 @@ def no_event_is_missing(box: Container) -> None:
 
 
 def test_killed_it_is_back_in_ten_seconds_and_no_event_is_lost(box):
-    until("a leak that stands", lambda: heard(box, "/event")[-1]["type"] == "update", 60)
+    until("a leak that stands", lambda: [e["type"] for e in heard(box, "/event")][-1:] == ["update"], 60)
     old, count, began = pid(box), len(heard(box, "/event")), time.monotonic()
     box.run("kill", "-9", old)
     until("another process, ready", lambda: up(box) and pid(box) not in ("0", old), 60)
