@@ -80,7 +80,7 @@ def up(box: Container) -> bool:
 
 def frames(box: Container) -> int:
     """Computed so far, as the last health message says."""
-    said = heard(box, "/health")
+    said = heard(box, "fgstp/box/health")
     return int(said[-1]["cameras"]["north"]["frames"]) if said else 0
 
 
@@ -216,6 +216,17 @@ def test_a_wrong_configuration_ends_in_sight(box):
     config.write_text(CONFIG)
     box.run("systemctl", "restart", UNIT)
     assert computing(box)
+
+
+def test_each_camera_may_have_a_process_of_its_own(box):
+    south = CONFIG.replace("device: box", "device: box-south").replace("name: north", "name: south")
+    (box.root / "etc/fgstp-edge/south.yaml").write_text(south)
+    box.run("systemctl", "start", "fgstp-edge@south.service")
+    until("its frames", lambda: [h for h in heard(box, "box-south/health") if h["cameras"]["south"]["frames"]], 30)
+    assert (box.root / "var/lib/fgstp-edge/south/outbox-box-south.db").exists()
+    assert "camera south" in box.run("journalctl", "--no-pager", "-o", "cat", "FGSTP_CAMERA=south")
+    box.run("systemctl", "stop", "fgstp-edge@south.service")
+    (box.root / "etc/fgstp-edge/south.yaml").unlink()
 
 
 def update(box: Container, made: Path, watch: float) -> str:

@@ -23,6 +23,8 @@ def root(tmp_path: Path) -> Path:
     """A tree with our units in it and stand-ins for what they start."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
+    if int(re.findall(r"systemd (\d+)", analyze("--version").stdout)[0]) < 250:
+        pytest.skip("this systemd-analyze cannot look at units of another tree; 250 or later can")
     folder = tmp_path / "usr/lib/systemd/system"
     folder.mkdir(parents=True)
     for unit in SERVICES:
