@@ -64,10 +64,9 @@ def write_clip(folder: Path) -> None:
 def heard(box: Container, kind: str) -> list[dict[str, Any]]:
     """What the broker has passed on so far."""
     path = box.root / "srv/heard"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [
-        json.loads(message) for topic, _, message in (line.partition(" ") for line in lines) if topic.endswith(kind)
-    ]
+    written = path.read_text().splitlines() if path.exists() else []
+    lines = [line.partition(" ") for line in written if line.endswith("}")]  # the last one may be half written
+    return [json.loads(message) for topic, _, message in lines if topic.endswith(kind)]
 
 
 def pid(box: Container) -> str:
