@@ -183,10 +183,10 @@ def _selftest(options: argparse.Namespace) -> int:
     return selftest.main(options.model, options.backend, options.threads)
 
 
-def _doctor(_options: argparse.Namespace) -> int:
+def _doctor(options: argparse.Namespace) -> int:
     from edge.doctor import doctor
 
-    return doctor()
+    return doctor(options.config, options.full, options.json)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -367,7 +367,16 @@ def _describe_selftest(commands: Any) -> None:
 
 
 def _describe_doctor(commands: Any) -> None:
-    _command(commands, "doctor", _doctor, "say what this machine has and what is missing", "doctor")
+    parser = _command(
+        commands,
+        "doctor",
+        _doctor,
+        "say what this machine has and what is missing",
+        "doctor --config config.yaml --full",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="also try its broker, cameras and secrets")
+    parser.add_argument("--full", action="store_true", help="also compute the golden clip on every runtime here")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 
 def _describe_validate(commands: Any) -> None:

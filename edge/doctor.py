@@ -1,19 +1,25 @@
-"""`fgstp-edge doctor`: what this machine has and what is missing, one line each."""
+"""`fgstp-edge doctor`: what this machine has and what is missing, one line each.
+
+Exit code 0: all is well; 1: something is missing that `run` cannot do without; 8: something is doubtful.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict
+from pathlib import Path
 
-from edge import __version__, broker, contract, hardware, selftest
+from edge import __version__, backend, broker, contract, hardware, reach, selftest
 from edge.errors import FgstpError
 from edge.health import clock_synchronised
+from edge.reach import Finding, Verdict
+from edge.segmenter import open_segmenter
 
-Verdict = Literal["ok", "missing", "note"]
 PACKAGES = {  # as a person knows it -> as pip knows it
     "numpy": "numpy",
     "opencv": "opencv-python-headless",
@@ -26,16 +32,12 @@ RUNTIMES = ("openvino", "onnxruntime")
 MEMORY_MB = 512  # what one camera needs, with the system around it
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the examination; "missing" is what `run` cannot do without, "note" only worth knowing."""
-
-    verdict: Verdict
-    what: str
+EXIT_CODES: dict[Verdict, int] = {"ok": 0, "note": 0, "doubtful": 8, "missing": 1}  # 2 to 7 are those of edge.errors
+WORST_LAST: tuple[Verdict, ...] = ("ok", "note", "doubtful", "missing")
 
 
-def examine() -> Iterator[Finding]:
-    """Every finding, in the order in which a person would mend them."""
+def examine(config: Path | None = None, full: bool = False) -> Iterator[Finding]:
+    """Every finding, in the order in which a person would mend them; `full` computes the golden clip, for seconds."""
     yield Finding("ok", f"fgstp-edge {__version__}, Python {sys.version.split()[0]}, {sys.executable}")
     machine = hardware.inspect()
     yield from _packages(machine)
@@ -48,20 +50,48 @@ def examine() -> Iterator[Finding]:
         else "no local MQTT broker: the demo needs one (apt-get install mosquitto)"
     )
     yield Finding("note", has)
-    clock = {
-        True: "synchronised",
-        False: "NOT synchronised: event times may be wrong; set up NTP or PTP",
-        None: "unknown",
-    }
-    yield Finding("note", f"clock: {clock[clock_synchronised()]}")
+    yield _clock()
+    if full:
+        yield from _compute()
+    if config is not None:
+        yield from reach.examine(config)
 
 
-def doctor() -> int:
-    """Print the findings; the exit code is 1 when something needed is missing."""
-    findings = list(examine())
-    for finding in findings:
-        print(f"{finding.verdict:<8} {finding.what}")
-    return int(any(finding.verdict == "missing" for finding in findings))
+def doctor(config: Path | None = None, full: bool = False, as_json: bool = False) -> int:
+    """Print the findings; the exit code is that of the worst."""
+    findings = []
+    for finding in examine(config, full):
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.verdict:<8} {finding.what}", flush=True)
+    worst = max((finding.verdict for finding in findings), key=WORST_LAST.index)
+    if as_json:
+        print(json.dumps({"verdict": worst, "findings": [asdict(finding) for finding in findings]}, indent=1))
+    return EXIT_CODES[worst]
+
+
+def _clock() -> Finding:
+    synchronised = clock_synchronised()
+    if synchronised is None:
+        return Finding("note", "clock: whether it is synchronised cannot be asked here")
+    if synchronised:
+        return Finding("ok", "clock: synchronised")
+    return Finding("doubtful", "clock: NOT synchronised: event times may be wrong; set up NTP or PTP")
+
+
+def _compute() -> Iterator[Finding]:
+    """The golden clip on every runtime here: right, and how fast."""
+    clip = selftest.golden()
+    for name in backend.available():
+        try:
+            segmenter = open_segmenter("student.int8", name, 1)
+            result = selftest.verify(segmenter)
+            began = time.monotonic()
+            selftest.masks(segmenter, clip)
+            fps = len(clip.frames) / (time.monotonic() - began)
+            yield Finding("ok", f"golden clip on {result.backend}: IoU {result.iou:.4f}, {fps:.0f} frames/s, 1 thread")
+        except FgstpError as error:
+            yield Finding("missing", f"golden clip on {name}: {error}")
 
 
 def _packages(machine: hardware.Hardware) -> Iterator[Finding]:

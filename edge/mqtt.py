@@ -283,14 +283,15 @@ def credentials(settings: MqttSettings, environ: Mapping[str, str] = os.environ)
     """User name and password. Raises ConfigError.
 
     What the configuration names goes before systemd's credentials `mqtt-username` and `mqtt-password`
-    (LoadCredential=, in $CREDENTIALS_DIRECTORY), and these before FGSTP_MQTT_USERNAME and FGSTP_MQTT_PASSWORD.
+    (LoadCredential=, in $CREDENTIALS_DIRECTORY), and these before FGSTP_MQTT_USERNAME and FGSTP_MQTT_PASSWORD. A blank
+    credential is none: our units hand one out where the administrator has left no file.
     """
     username, password = environ.get("FGSTP_MQTT_USERNAME"), environ.get("FGSTP_MQTT_PASSWORD")
     given = environ.get("CREDENTIALS_DIRECTORY")
     if given and (Path(given) / "mqtt-username").exists():
-        username = _secret(Path(given) / "mqtt-username", "the credential mqtt-username")
+        username = _secret(Path(given) / "mqtt-username", "the credential mqtt-username") or username
     if given and (Path(given) / "mqtt-password").exists():
-        password = _secret(Path(given) / "mqtt-password", "the credential mqtt-password")
+        password = _secret(Path(given) / "mqtt-password", "the credential mqtt-password") or password
     if settings.password_file is not None:
         password = _secret(located(settings.password_file, environ), "mqtt.password_file")
     username = settings.username or username

@@ -285,6 +285,9 @@ def test_systemd_credentials_go_before_the_environment_and_behind_what_is_config
     assert mqtt.located(Path("other"), environ) == tmp_path / "other"
     assert mqtt.located(Path("/etc/other"), environ) == Path("/etc/other")
     assert mqtt.located(Path("absent"), environ) == Path("absent")
+    for blank in "mqtt-username", "mqtt-password":  # what our units hand out where the administrator left no file
+        (tmp_path / blank).write_text("\n")
+    assert credentials(MqttSettings(), environ) == ("env-user", "from env")
     (tmp_path / "mqtt-password").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="the credential mqtt-password: cannot read"):
         credentials(MqttSettings(), environ)
