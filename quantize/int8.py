@@ -35,11 +35,12 @@ from calibration.render import RenderedClip, Renderer
 from calibration.scene import Footage
 from edge.contract import ModelSpec
 from edge.contract import load as load_spec
-from edge.errors import FgstpError
+from edge.errors import FgstpError, ModelError
 from edge.records import Array
 from quantize import gate
 from quantize.export import steps, write_spec
 from quantize.rounding import FLOAT_PARTS
+from quantize.tensorrt import complaints
 
 FRAMES, FPS = 32, 15.0  # of a calibration clip
 HELD_OUT = 10  # clips that the result is judged by
@@ -98,6 +99,7 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
                 "CalibMovingAverage": True,
                 # quantise what a convolution reads, not what it writes: its ReLU comes first
                 "OpTypesToExcludeOutputQuantization": ["Conv"],
+                "QuantizeBias": False,  # TensorRT takes no integers of 32 bits
             },
         )
     onnx.save(keep_joins(onnx.load(out)), str(out))
@@ -147,6 +149,8 @@ def main() -> None:
         print(gate.table(found.sqnr))
         print(f"IoU {found.iou[1]:.4f} (FP32 {found.iou[0]:.4f}), runtimes agree at {found.agreement:.4f}")
         found.check()
+        if refused := list(complaints(onnx.load(tried))):
+            raise ModelError(f"TensorRT would not take it ({refused[0]}); not written")
         for path in (tried, tried.with_suffix(".json")):
             shutil.copy(path, options.out.parent)
     print(f"{options.out}: {options.out.stat().st_size // 1000} kB, sha256 {made.sha256[:12]}")

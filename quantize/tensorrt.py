@@ -1,12 +1,11 @@
-"""Will TensorRT 10.3 (JetPack 6) take this file? Operators and quantisation, node by node; and a copy that it takes.
+"""Will TensorRT 10.3 (JetPack 6) take this file? Operators and quantisation, node by node.
 
     python -m quantize.tensorrt edge/models/student.int8.onnx
-    python -m quantize.tensorrt edge/models/student.int8.onnx --out student.tensorrt.onnx
 
 The rules: each operator is in `tensorrt_operators.json`; quantisation is signed, 8 bits, symmetric, zero point 0; where
 a convolution is added to something quantised, Q/DQ stands on the other branch only, so that Conv and Add still fuse.
 Biases stay in float: TensorRT refuses a DequantizeLinear of 32 bits ("only activation types allowed as input to this
-layer", github.com/microsoft/onnxruntime/issues/14229); so the copy has them folded. Nothing here has seen a board.
+layer", github.com/microsoft/onnxruntime/issues/14229). Nothing here has seen a board.
 """
 
 from __future__ import annotations
@@ -88,42 +87,19 @@ def _residual(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> Iterat
             yield f"Q/DQ stands between it and {source.name}, which then does not fuse"
 
 
-def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy with the quantised biases in float: the same values, without their DequantizeLinear."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    graph = made.graph
-    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    for node in list(graph.node):
-        if node.op_type != "DequantizeLinear" or getattr(constants.get(node.input[0]), "dtype", None) != np.int32:
-            continue
-        bias = constants[node.input[0]] * constants[node.input[1]].astype(np.float32)
-        graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), node.output[0]))
-        graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    for one in [one for one in graph.initializer if one.name not in used]:
-        graph.initializer.remove(one)
-    onnx.checker.check_model(made)
-    return made
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line; 0 when nothing is to complain about."""
     parser = argparse.ArgumentParser(prog="python -m quantize.tensorrt", description="Check an ONNX file for TensorRT.")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--out", type=Path, help="write a copy with its biases in float, and check that")
     options = parser.parse_args(argv)
     try:
         model = onnx.load(options.file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{options.file}: cannot be read: {error}") from error
-    if options.out:
-        model = for_tensorrt(model)
-        onnx.save(model, options.out)
     found = list(complaints(model))
     for line in found:
         print(line)
-    print(f"{options.out or options.file}: {len(model.graph.node)} nodes, {len(found)} complaints")
+    print(f"{options.file}: {len(model.graph.node)} nodes, {len(found)} complaints")
     return int(bool(found))
 
 
