@@ -37,7 +37,8 @@ from edge.store import Message
 TARGET_MS = 50.0  # p95
 PERIOD = 16  # frames, of which the first half shows a plume: an alarm and its end about every second
 STAGGER = 3  # frames from one camera's plume to the next one's: leaks do not begin at two cameras in one frame
-RULES = config.AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0)
+# the script puts its plume over whatever the footage shows there, which need not flicker
+RULES = config.AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0, min_flicker=0)
 NO_CLIPS = config.EvidenceSettings(enabled=False)  # of an alarm every second: no device ever makes so many
 CERTAIN = 6.0  # logit
 

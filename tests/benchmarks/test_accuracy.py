@@ -30,7 +30,7 @@ def write(path: Path, pictures: list[np.ndarray]) -> None:
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two SimGas clips and two gas-free ones: a still view, and in the former a warm block that appears and stays."""
+    """Two SimGas clips, a still view in which a warm block appears, stays and flickers, and two gas-free ones."""
     root = tmp_path_factory.mktemp("footage")
     random = np.random.default_rng(0)
     still = cv2.GaussianBlur(random.uniform(40, 160, (HEIGHT, WIDTH)), (31, 31), 0)
@@ -40,7 +40,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture, plume = still + random.normal(0, 1.5, still.shape), np.zeros(still.shape, np.uint8)
             if index >= ONSET:
                 plume[80:160, 100 * number : 100 * number + 80] = 200
-                picture[plume > 0] += 35
+                picture[plume > 0] += 35 + 2 * (7 * index % 9)  # gas is never still
             view.append(picture.clip(0, 255).astype(np.uint8))
             alpha.append(plume)
         write(root / "simgas" / f"simgasvid{number}.mp4", view)

@@ -30,7 +30,7 @@ def played(lit: object, begin: int, truth: object = SPOT) -> Iterator[tuple[Arra
     for i in range(round(9.9 * FPS)):
         image = np.random.default_rng(i).integers(57, 64, VIEW).astype(np.uint8)
         if i >= begin:
-            image[lit] = 200
+            image[lit] = 200 + 4 * (7 * i % 9)  # gas is never still
         opacity = np.zeros(VIEW, np.float32)
         if i >= ONSET:
             opacity[truth] = 1.0
