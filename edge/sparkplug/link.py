@@ -11,20 +11,19 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge import mqtt
+from edge import link, mqtt
 from edge.config import MqttSettings
 from edge.sparkplug.node import Publication
 
 WITH_WILL = "Disconnect with will message"  # MQTT 5 reason code 0x04: what Sparkplug asks for
 
 
-class Client(paho.Client):  # type: ignore[misc]  # paho is not typed for us
+class Client(link.Client):
     """paho, which can be asked for a ping and tells of the answer.
 
     paho pings for its keep-alive alone and has no call and no callback for it. Its two methods for that are overridden

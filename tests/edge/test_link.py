@@ -21,6 +21,7 @@ from edge import courier, link, mqtt
 from edge.broker import HOST, Broker, free_port, serve
 from edge.config import BrokerAddress, MqttSettings, TlsSettings
 from edge.mqtt import Publisher
+from edge.sparkplug import link as sparkplug_link
 from tests.conftest import Ear
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, events_of_a_leak, until_connected
 
@@ -333,3 +334,26 @@ def test_a_link_to_nobody_is_said_in_words():
         "no broker at localhost:1883: Connection refused"
     )
     assert made.why(None) == "no broker at localhost:1883: no answer"
+
+
+@pytest.mark.parametrize("kind", [link.Client, sparkplug_link.Client])
+def test_nothing_small_waits_in_the_kernel(broker, monkeypatch, kind):
+    asked: list[str] = []
+    at_once = link.Client._at_once
+    monkeypatch.setattr(link.Client, "_at_once", lambda client, option: (asked.append(option), at_once(client, option)))
+    client = mqtt.client(broker, "in-haste", kind)
+    with closing_link(client):
+        mqtt.connect(client, broker)
+        client.loop_start()
+        until(client.is_connected)
+        assert client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert asked[:2] == ["TCP_NODELAY", "TCP_QUICKACK"]
+
+
+@contextlib.contextmanager
+def closing_link(client: Client) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        client.disconnect()
+        client.loop_stop()
