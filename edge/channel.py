@@ -178,7 +178,7 @@ class Channel:
     def report(self) -> payload.Payload:
         """This camera's part of the health message."""
         return {
-            **self.health.report(),
+            **self.health.report(time.monotonic()),
             "monitored": self._validity.valid,
             "downtime_s": self._validity.total_s,
         }

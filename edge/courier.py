@@ -4,6 +4,9 @@ What matters most goes first (`edge.store.Priority`), and messages of one priori
 at a time, and the next few only when the broker has confirmed these: after a lost connection paho resends what was
 under way, and nothing younger may overtake it. An alarm waits for no other message's confirmation, and one that was put
 while we are connected, with those before it, not for the rate at which we replay what has piled up.
+
+A topic that the broker refuses holds up its own messages alone. They keep their order: of such a topic one message at a
+time is tried again, or, were our rights restored in the midst of several, the later ones would overtake the first.
 """
 
 from __future__ import annotations
@@ -31,10 +34,8 @@ STALL_S = 60.0  # a disk that takes longer than this to write is a fault
 class Lane:
     """The way of one priority to the broker."""
 
-    most: int  # messages under way at most
-    under_way: dict[int, int] = field(default_factory=dict)  # receipt -> id in the outbox
+    under_way: dict[int, tuple[int, str]] = field(default_factory=dict)  # receipt -> id in the outbox, topic
     sent_at: float = 0.0  # time.monotonic()
-    resume: float = 0.0  # the same: the broker has refused, no next try before
 
 
 class Courier:
@@ -43,7 +44,8 @@ class Courier:
     def __init__(self, outbox: Outbox, send: Callable[[Message], int], per_s: float) -> None:
         self._outbox, self._send, self._per_s = outbox, send, per_s
         self._batch = max(1, min(BATCH, int(per_s / 10)))
-        self._lanes = {priority: Lane(self._batch) for priority in Priority}
+        self._lanes = {priority: Lane() for priority in Priority}
+        self._refused: dict[str, float] = {}  # topic -> time.monotonic() of its next try
         self.states = outbox.states()  # what was remembered when we started
         self.standing: Standing = outbox.standing()
         self._wake = threading.Condition()  # over the next five
@@ -140,18 +142,19 @@ class Courier:
     def _delivered(self, receipts: list[tuple[int, bool]]) -> list[int]:
         """The ids of what the broker has."""
         delivered: list[int] = []
-        for priority, lane in self._lanes.items():
-            ours = [(lane.under_way.pop(receipt), taken) for receipt, taken in receipts if receipt in lane.under_way]
-            if not all(taken for _, taken in ours):
-                what = priority.name.lower()
-                retry = "kept, next try in %.0f s: check our rights"
-                log.warning(f"the broker refuses our %s messages; {retry}", what, REFUSED_S)
-                lane.resume = time.monotonic() + REFUSED_S
-                # were our rights restored in the midst of several, the later ones would overtake the first
-                lane.most = 1
-            elif ours:
-                lane.most = self._batch
-            delivered += [id_ for id_, taken in ours if taken]
+        for receipt, taken in receipts:
+            for lane in self._lanes.values():
+                if receipt not in lane.under_way:
+                    continue
+                id_, topic = lane.under_way.pop(receipt)
+                if taken:
+                    delivered.append(id_)
+                    self._refused.pop(topic, None)
+                else:
+                    log.warning(
+                        "the broker refuses %s; kept, next try in %.0f s: check our rights there", topic, REFUSED_S
+                    )
+                    self._refused[topic] = time.monotonic() + REFUSED_S
         return delivered
 
     def _send_some(self, now: float) -> float:
@@ -159,16 +162,30 @@ class Courier:
         for lane in self._lanes.values():
             if lane.under_way and now - lane.sent_at >= LOST_S:
                 lane.under_way.clear()
-        if self._lanes[Priority.ALARM].under_way or not (batch := self._outbox.to_send(self._batch)):
+        if self._lanes[Priority.ALARM].under_way:
             return math.inf
+        waiting = [topic for topic, again in self._refused.items() if again > now]
+        retry = min((self._refused[topic] for topic in waiting), default=math.inf)
+        if not (batch := self._singly(self._outbox.to_send(self._batch, waiting))):
+            return retry
         first, message = batch[0]
         lane, alarm = self._lanes[message.priority], message.priority is Priority.ALARM
         if not alarm and any(other.under_way for other in self._lanes.values()):
-            return math.inf
-        due = lane.resume if alarm and first <= self._live else max(lane.resume, self._next_send)
-        if now < due:
-            return due
-        lane.sent_at, self._next_send = now, max(now, self._next_send) + len(batch[: lane.most]) / self._per_s
-        for id_, message in batch[: lane.most]:
-            lane.under_way[self._send(message)] = id_
+            return retry
+        if now < self._next_send and not (alarm and first <= self._live):
+            return min(retry, self._next_send)
+        lane.sent_at, self._next_send = now, max(now, self._next_send) + len(batch) / self._per_s
+        for id_, message in batch:
+            lane.under_way[self._send(message)] = id_, message.topic
         return math.inf
+
+    def _singly(self, batch: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
+        """Without all but the first message of each topic that was refused."""
+        seen: set[str] = set()
+        chosen = []
+        for id_, message in batch:
+            if message.topic in seen and message.topic in self._refused:
+                continue
+            seen.add(message.topic)
+            chosen.append((id_, message))
+        return chosen

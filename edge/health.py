@@ -17,7 +17,8 @@ import numpy as np
 from edge import payload
 from edge.records import Quality
 
-RECENT = 512  # frames over which speed and delay are taken
+RECENT = 512  # frames over which delay is taken
+RECENT_S = 10.0  # over which speed is taken; a camera that has gone has none left by then
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -40,18 +41,17 @@ class CameraHealth:
         self._delays.append(delay_s)
         self._times.append(now)
 
-    @property
-    def fps(self) -> float:
-        """Frames a second over the recent frames; 0 before the second one."""
-        span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
-        return (len(self._times) - 1) / span if span > 0 else 0.0
+    def fps(self, now: float) -> float:
+        """Frames a second over the last `RECENT_S`; 0 before the second one."""
+        recent = [time for time in self._times if now - time <= RECENT_S]
+        return (len(recent) - 1) / (now - recent[0]) if len(recent) > 1 and now > recent[0] else 0.0
 
-    def report(self) -> dict[str, Any]:
-        """This camera's part of the health message."""
+    def report(self, now: float) -> dict[str, Any]:
+        """This camera's part of the health message; `now` on the clock of `done`, s."""
         p50, p95 = np.percentile(self._delays, (50, 95)) * 1000 if self._delays else (None, None)
         return {
             "frames": self.frames,
-            "fps": self.fps,
+            "fps": self.fps(now),
             "latency_p50_ms": p50,
             "latency_p95_ms": p95,
             "dropped": self.dropped,

@@ -104,13 +104,14 @@ class Outbox:
             self._leave(error)
             return self._store.first(count, after)
 
-    def to_send(self, count: int) -> list[tuple[int, Message]]:
-        """The messages that go out next: the first of those that are worth most; of snapshots one."""
+    def to_send(self, count: int, waiting: Sequence[str] = ()) -> list[tuple[int, Message]]:
+        """The messages that go out next: the first of those that are worth most; of snapshots one. None of the topics
+        in `waiting`."""
         try:
-            return self._store.to_send(count)
+            return self._store.to_send(count, waiting)
         except sqlite3.Error as error:
             self._leave(error)
-            return self._store.to_send(count)
+            return self._store.to_send(count, waiting)
 
     def states(self) -> dict[str, str]:
         """All that is remembered."""

@@ -44,6 +44,10 @@ class Health(Collector):
         for priority, count in outbox["dropped"].items():
             dropped.add_metric([priority], count)
         yield dropped
+        if (sparkplug := report["sparkplug"]) is not None:
+            waiting = sparkplug["outbox"]["depth"]
+            yield _gauge("fgstp_sparkplug_connected", "1: born and not yet dead", sparkplug["connected"])
+            yield _gauge("fgstp_sparkplug_messages", "That wait for a proof of delivery", waiting)
         warmth = GaugeMetricFamily("fgstp_temperature_celsius", "Of this device's thermal zones", labels=["zone"])
         for zone, degrees in (report.get("temperatures_c") or {}).items():
             warmth.add_metric([zone], degrees)

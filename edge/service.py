@@ -114,6 +114,8 @@ class Service:
         self._keeper.start()
         self._watchdog.register("the frame loop", LOOP_S)
         self._watchdog.require("the outbox", lambda: self._publisher.alive)
+        if (sparkplug := self._sparkplug) is not None:
+            self._watchdog.require("Sparkplug's outbox", lambda: sparkplug.alive)
         for post in self._posts:
             self._require(post)
         self._watchdog.start()
@@ -277,6 +279,7 @@ class Service:
             "stuck": self._watchdog.stuck,
             "config_errors": self._mistakes,
             "outbox": self._publisher.waiting.report(),
+            "sparkplug": self._sparkplug.report() if self._sparkplug is not None else None,
             "evidence": self._keeper.report(),
             "backend": self._backend.name,
             "cameras": {post.channel.name: post.channel.report() for post in self._posts},

@@ -139,9 +139,12 @@ class Store:
     def first(self, count: int, after: int = BEFORE_ALL) -> list[tuple[int, Message]]:
         return self._select("WHERE id > ?", after, count)
 
-    def to_send(self, count: int) -> list[tuple[int, Message]]:
-        """The first of what is worth most; of snapshots one: what comes now must not wait for many."""
-        found = self._select("WHERE priority = (SELECT MAX(priority) FROM messages)", count)
+    def to_send(self, count: int, waiting: Sequence[str] = ()) -> list[tuple[int, Message]]:
+        """The first of what is worth most, topics that wait left out; of snapshots one: what comes now must not wait
+        for many."""
+        going = f"topic NOT IN ({', '.join('?' * len(waiting))})"
+        most = f"priority = (SELECT MAX(priority) FROM messages WHERE {going})"
+        found = self._select(f"WHERE {most} AND {going}", *waiting, *waiting, count)
         return found[:1] if found and found[0][1].priority is Priority.SNAPSHOT else found
 
     def states(self) -> dict[str, str]:
@@ -206,7 +209,7 @@ class Store:
         [(id_, priority)] = self._db.execute("SELECT id, priority FROM messages ORDER BY priority, id LIMIT 1")
         return id_, Priority(priority)
 
-    def _select(self, where: str, *values: int) -> list[tuple[int, Message]]:
+    def _select(self, where: str, *values: int | str) -> list[tuple[int, Message]]:
         """Messages by their ids; the last of `values` says how many."""
         rows = self._db.execute(f"SELECT id, topic, body, priority FROM messages {where} ORDER BY id LIMIT ?", values)
         return [(id_, Message(topic, body, Priority(priority))) for id_, topic, body, priority in rows]

@@ -78,6 +78,10 @@ class Publisher:
         """Whether what is published now will be kept."""
         return self._thread.is_alive() and time.monotonic() - self._ticked < STALL_S
 
+    def report(self) -> dict[str, Any]:
+        """Sparkplug's part of the health message."""
+        return {"connected": self.connected, "outbox": self.waiting.report()}
+
     def publish(
         self, kind: str, payload: Mapping[str, Any], camera: str = "", save: Mapping[str, str | None] | None = None
     ) -> None:

@@ -35,9 +35,9 @@ class Hand:
     def said(self) -> list[str]:
         return [text for _, text in self.sent]
 
-    def put(self, *texts: str, priority: Priority = Priority.ALARM, **states: str | None) -> None:
+    def put(self, *texts: str, priority: Priority = Priority.ALARM, topic: str = "t", **states: str | None) -> None:
         for text in texts:
-            self.courier.put(Message("t", text.encode(), priority), states)
+            self.courier.put(Message(topic, text.encode(), priority), states)
 
     def answer(self, *receipts: int, accepted: bool = True) -> None:
         for receipt in receipts:
@@ -179,7 +179,7 @@ def test_a_refused_message_of_another_kind_holds_up_no_alarm(hand, monkeypatch, 
     hand.until(lambda: hand.sent)
     hand.answer(1, accepted=False)
     hand.until(lambda: hand.courier._due > time.monotonic() + 500)
-    hand.put("alarm")
+    hand.put("alarm", topic="another")
     hand.until(lambda: hand.said == ["refused", "alarm"])
 
 
@@ -225,6 +225,30 @@ def test_after_a_refusal_messages_go_singly_until_one_is_taken_so_that_none_over
     hand.answer(*range(8, 12))
     hand.until(lambda: hand.courier.standing.depth == 0)
     assert hand.said == [*numbers(1, 5), "1", "1", *numbers(2, 5)]
+
+
+def test_a_topic_refused_for_good_holds_up_no_other_and_keeps_its_order(hand, monkeypatch):
+    monkeypatch.setattr(courier, "REFUSED_S", 0.3)
+    hand.put("r1", "r2", topic="refused")
+    hand.put("a1", "a2")
+    hand.put("u1", priority=Priority.TELEMETRY)
+    hand.until(lambda: hand.courier.standing.depth == 5)
+    hand.courier.connection(True)
+    hand.until(lambda: hand.said == ["r1", "r2", "a1", "a2"])
+    hand.answer(1, 2, accepted=False)
+    hand.answer(3, 4)
+    hand.until(lambda: hand.said[4:] == ["u1"])
+    hand.answer(5)
+    hand.put("a3")
+    hand.until(lambda: hand.said[5:] == ["a3"])
+    hand.answer(6)
+    hand.until(lambda: hand.said[6:] == ["r1"])
+    hand.answer(7, accepted=False)
+    hand.until(lambda: hand.said[7:] == ["r1"])
+    hand.answer(8)
+    hand.until(lambda: hand.said[8:] == ["r2"])
+    hand.answer(9)
+    hand.until(lambda: hand.courier.standing.depth == 0)
 
 
 def test_a_broker_that_never_answers_is_sent_to_again(hand, monkeypatch):

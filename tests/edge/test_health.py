@@ -14,15 +14,24 @@ def test_speed_and_delay_are_those_of_the_recent_frames():
     health = CameraHealth()
     for n in range(2000):
         health.done(now=n / 25, delay_s=0.010 if n % 10 else 0.030, quality=Quality.GOOD)
-    report = health.report()
+    report = health.report(now=1999 / 25)
     assert report["frames"] == 2000
     assert report["fps"] == pytest.approx(25)
     assert report["latency_p50_ms"] == pytest.approx(10)
     assert report["latency_p95_ms"] == pytest.approx(30)
 
 
+def test_a_camera_that_has_gone_slows_down_to_nothing():
+    health = CameraHealth()
+    for n in range(500):
+        health.done(now=n / 25, delay_s=0.010, quality=Quality.GOOD)
+    assert health.fps(now=20.0) == pytest.approx(25, rel=0.01)
+    assert health.fps(now=25.0) == pytest.approx(12.5, rel=0.02)
+    assert health.fps(now=31.0) == 0
+
+
 def test_a_camera_without_frames_has_no_delays():
-    report = CameraHealth().report()
+    report = CameraHealth().report(now=1.0)
     assert report["fps"] == 0
     assert report["latency_p50_ms"] is None
 

@@ -316,7 +316,7 @@ def test_events_wait_while_our_rights_are_revoked(a_broker, shared_folder, monke
         for event in events[1:]:
             publisher.publish("event", event, "north")
             time.sleep(0.05)  # mosquitto takes a moment to read it
-        until(lambda: "refuses our alarm messages" in caplog.text)
+        until(lambda: "refuses fgstp/box/north/event" in caplog.text)
         assert publisher.connected
         assert publisher.waiting.depth > 0
         grant("topic readwrite fgstp/#\n")

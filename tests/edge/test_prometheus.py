@@ -29,14 +29,15 @@ def report() -> dict:
     for n in range(100):
         north.done(now=n / 25, delay_s=0.02, quality=Quality.DARK)
     cameras = {
-        "north": {**north.report(), "monitored": False, "downtime_s": 12.5},
-        "south": health.CameraHealth().report(),
+        "north": {**north.report(99 / 25), "monitored": False, "downtime_s": 12.5},
+        "south": health.CameraHealth().report(4.0),
     }
     return {
         "device": "box",
         "uptime_s": 60.0,
         "rss_mb": 150.0,
         "outbox": OUTBOX,
+        "sparkplug": {"connected": True, "outbox": OUTBOX},
         "temperatures_c": {"cpu": 45.5},
         "cameras": cameras,
     }
@@ -56,6 +57,8 @@ def test_a_scrape_reads_the_health_report_of_that_moment():
     found = scrape(settings.port)
     assert found["fgstp_outbox_messages",] == 3
     assert found["fgstp_outbox_dropped_total", "telemetry"] == 7
+    assert found["fgstp_sparkplug_connected",] == 1
+    assert found["fgstp_sparkplug_messages",] == 3
     assert found["fgstp_temperature_celsius", "cpu"] == 45.5
     assert found["fgstp_frames_total", "north"] == 100
     assert found["fgstp_frames_per_second", "north"] == pytest.approx(25)
