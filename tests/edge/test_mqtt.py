@@ -185,7 +185,7 @@ def test_what_the_broker_refuses_to_take_is_kept_until_it_may_be_sent(a_broker, 
             until_connected(publisher)
             for event in events:
                 publisher.publish("event", event, "north")
-            while "refuses our alarm messages" not in caplog.text:
+            while "refuses fgstp/box/north/" not in caplog.text:
                 time.sleep(0.02)
             assert publisher.waiting.depth == len(events)
     with serve(a_broker, port):
