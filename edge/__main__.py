@@ -92,11 +92,11 @@ def _run(options: argparse.Namespace) -> int:
     import logging
     import threading
 
-    from edge import service
+    from edge import service, supervised
     from edge.reload import Reread
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    stop = threading.Event()
+    supervised.start_log()
+    starts, stop = supervised.Starts(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     file = Reread(options.config)
     watched = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # not so under nohup
@@ -108,7 +108,13 @@ def _run(options: argparse.Namespace) -> int:
             file.ask()
 
     signal.signal(signal.SIGHUP, hangup)
-    service.run(file.read(), stop, file)
+    settings = file.read()
+    if (wait := starts.begin()) > 0:
+        logging.getLogger("run").warning("started too often of late: waiting %.0f s", wait)
+        stop.wait(wait)
+    service.run(settings, stop, file)
+    if stop.is_set():
+        starts.over()
     return 0
 
 

@@ -136,6 +136,15 @@ def test_it_comes_up_and_its_alarm_arrives(box):
     assert event["provenance"]["clock_synchronised"] in (True, False)  # None: the hardening forbids to ask
 
 
+def test_the_journal_knows_what_is_a_warning_and_what_is_not(box):
+    def said(priority: str) -> str:
+        return box.run("journalctl", "--no-pager", "-b", "-o", "cat", "-p", priority, "-u", UNIT)
+
+    assert "INFO run: camera north" in said("info")
+    assert "camera north" not in said("notice")
+    assert "<6>" not in said("info")
+
+
 def test_it_takes_little_memory(box):
     assert computing(box)
     resident = int(box.run("grep", "VmRSS", f"/proc/{pid(box)}/status").split()[1]) * 1024
