@@ -64,6 +64,17 @@ def run(root: Path, *command: str, seconds: float = 1800) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("target", ["arm64-py310", "arm64-py311"])
+def test_the_package_is_for_this_processor_and_has_no_fault_that_lintian_knows(target):
+    made = artifacts.package(artifacts.bundle(target))
+    said = subprocess.run(["dpkg-deb", "--field", made, "Architecture"], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "arm64"
+    done = subprocess.run(["lintian", "--fail-on", "error,warning", made], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    print(f"\n{made.name}: {made.stat().st_size / 1e6:.0f} MB")
+    assert made.stat().st_size <= 220e6
+
+
 def test_the_bundle_installs_and_its_self_test_passes(root):
     made = artifacts.bundle("arm64-py311")
     shutil.copy(made, root / "srv/release.bundle")

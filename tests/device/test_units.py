@@ -80,6 +80,7 @@ def test_the_template_differs_only_in_whose_it_is():
     assert different == {
         ("Description", "Description=Gas leak alarm from optical-gas-imaging camera %i"),
         ("StateDirectory", "StateDirectory=fgstp-edge/%i"),
+        ("RuntimeDirectory", "RuntimeDirectory=fgstp-edge/%i"),
         ("LogExtraFields", "LogExtraFields=FGSTP_CONFIG=/etc/fgstp-edge/%i.yaml FGSTP_CAMERA=%i"),
     }
 
