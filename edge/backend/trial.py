@@ -1,4 +1,8 @@
-"""Which backend is the fastest here? Measured once for each model, machine and version, then looked up."""
+"""Which backend is the fastest here? Measured once for each model, machine and version, then looked up.
+
+The trial has a process of its own: the runtime that loses would stay in memory for good, and one that crashes would
+take the device with it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,10 +21,11 @@ import edge.backend
 import edge.hardware
 from edge.backend import Backend
 from edge.contract import ModelSpec
-from edge.errors import ConfigError, FgstpError, ModelError
+from edge.errors import ConfigError, FgstpError
 from edge.records import Array
 
 BURN_IN, ROUNDS = 4, 12
+PATIENCE_S = 60.0  # for a trial; the unit's TimeoutStartSec is 90
 
 
 def fastest(path: Path, threads: int, spec: ModelSpec | None) -> Backend:
@@ -28,21 +35,42 @@ def fastest(path: Path, threads: int, spec: ModelSpec | None) -> Backend:
     remembered = read(store)
     if remembered.get(key) in edge.backend.NAMES:
         return edge.backend.open(path, remembered[key], threads, spec)
-    names = edge.backend.available()
-    if not names:
+    if not edge.hardware.runtimes().keys() & set(edge.backend.NAMES):
         raise ConfigError("backend 'auto': neither openvino nor onnxruntime is installed; pip install onnxruntime")
+    seconds = compared(path, threads)
+    if not seconds:  # none that loads, or no trial: whichever opens will do, and is tried anew at the next start
+        return _first_to_open(path, threads, spec)
+    best = min(seconds, key=lambda name: seconds[name])
+    opened = edge.backend.open(path, best, threads, spec)
+    write(store, {**remembered, key: best})
+    return opened
+
+
+def compared(path: Path, threads: int) -> dict[str, float]:
+    """Median seconds a frame of those that can load the model, measured in another process."""
+    command = [sys.executable, "-m", "edge.backend.trial", str(path), str(threads)]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        done = subprocess.run(command, env=environ, capture_output=True, check=True, timeout=PATIENCE_S)
+        return {str(name): float(value) for name, value in json.loads(done.stdout).items()}
+    return {}
+
+
+def _first_to_open(path: Path, threads: int, spec: ModelSpec | None) -> Backend:
+    names = edge.backend.available()
+    for name in names[:-1]:
+        with contextlib.suppress(FgstpError):
+            return edge.backend.open(path, name, threads, spec)
+    return edge.backend.open(path, names[-1], threads, spec)
+
+
+def run(path: Path, threads: int) -> dict[str, float]:
+    """The trial itself; a runtime that cannot load the file does not take part."""
     opened: list[Backend] = []
-    refused: FgstpError | None = None
-    for name in names:
-        try:
-            opened.append(edge.backend.open(path, name, threads, spec))
-        except FgstpError as error:  # a runtime that cannot load the file does not take part
-            refused = error
-    if not opened:
-        raise refused or ModelError(f"{path}: no backend can load it")
-    best = min(zip(measure(opened), opened, strict=True), key=lambda trial: trial[0])[1]
-    write(store, {**remembered, key: best.name})
-    return best
+    for name in edge.backend.available():
+        with contextlib.suppress(FgstpError):
+            opened.append(edge.backend.open(path, name, threads))
+    return dict(zip((backend.name for backend in opened), measure(opened), strict=True))
 
 
 def trial_key(path: Path, threads: int) -> str:
@@ -89,3 +117,7 @@ def write(store: Path, answers: dict[str, str]) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(answers, indent=1))
         draft.replace(store)
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_auto_takes_the_faster_one_and_remembers_it(
 ) -> None:
     path = models.write(tmp_path / "tiny.onnx")
     speeds = {"openvino": 0.002, "onnxruntime": 0.001}
-    monkeypatch.setattr(trial, "measure", lambda opened: [speeds[backend.name] for backend in opened])
+    monkeypatch.setattr(trial, "compared", lambda path, threads: speeds)
     assert edge.backend.open(path).name == "onnxruntime"
     speeds["onnxruntime"] = 0.003
     assert edge.backend.open(path).name == "onnxruntime", "asked again although the answer was known"
@@ -133,11 +134,35 @@ def test_an_unwritable_cache_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.
     assert edge.backend.open(models.write(tmp_path / "tiny.onnx")).name in RUNTIMES
 
 
-def test_the_trial_measures_every_backend(tmp_path: Path) -> None:
+def test_the_trial_measures_every_backend_and_leaves_none_of_them_in_memory(tmp_path: Path) -> None:
     path = models.write(tmp_path / "tiny.onnx")
-    times = trial.measure([edge.backend.open(path, name) for name in RUNTIMES])
-    assert len(times) == len(RUNTIMES)
-    assert all(0 < seconds < 1 for seconds in times)
+    look = "import sys; from pathlib import Path; from edge.backend import trial; "
+    look += f"found = trial.compared(Path({str(path)!r}), 1); "
+    look += "print(*sorted(found), *(name for name in ('openvino', 'onnxruntime') if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(RUNTIMES)
+
+
+def test_a_runtime_that_cannot_load_the_model_takes_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = models.write(tmp_path / "tiny.onnx")
+    there = edge.backend.open
+
+    def only_one(path: Path, name: str, *more: Any) -> edge.backend.Backend:
+        if name == "openvino":
+            raise ModelError("it is ill")
+        return there(path, name, *more)
+
+    monkeypatch.setattr(edge.backend, "open", only_one)
+    assert list(trial.run(path, 1)) == ["onnxruntime"]
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/bin/true", "/absent"])
+def test_without_a_trial_whatever_opens_is_taken_for_this_time(
+    executable: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    assert edge.backend.open(models.write(tmp_path / "tiny.onnx")).name == RUNTIMES[0]
+    assert not (cache / "backends.json").exists()
 
 
 def roll_out(spec: ModelSpec, path: Path, name: str, frames: int) -> Array:
