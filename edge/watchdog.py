@@ -1,8 +1,8 @@
 """Whether every loop of this process still turns: only then does systemd get its ping, else it starts us anew.
 
-A loop registers itself and ticks at least once in its patience, also while there is nothing to do: a capture loop ticks
-while it reconnects. What only works on demand, such as inference, ticks when it begins and rests when it is done. A
-missing camera or broker stops no loop, so it withholds no ping.
+A loop registers itself and ticks at least once in its patience, also while there is nothing to do; inference is part of
+one. What knows itself whether it works is asked: capture loops, which turn while they reconnect, and the outbox's
+writer. A missing camera or broker stops none of them, so it withholds no ping.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Watchdog:
         self._heartbeat, self._clock = heartbeat, clock
         self._lock = threading.Lock()  # over the next two
         self._patience: dict[str, float] = {}
-        self._due: dict[str, float] = {}  # when the next tick must have come, on `clock`; absent: at rest
+        self._due: dict[str, float] = {}  # when the next tick must have come, on `clock`
         self._checks: dict[str, Callable[[], bool]] = {}
         self._stuck: tuple[str, ...] = ()
         self._leaving = threading.Event()
@@ -45,19 +45,7 @@ class Watchdog:
     def tick(self, loop: str) -> None:
         """The loop has turned once more."""
         with self._lock:
-            if loop in self._patience:
-                self._due[loop] = self._clock() + self._patience[loop]
-
-    def rest(self, loop: str) -> None:
-        """The loop has nothing to do: nobody waits for it until its next tick."""
-        with self._lock:
-            self._due.pop(loop, None)
-
-    def unregister(self, loop: str) -> None:
-        """The loop has ended on purpose."""
-        with self._lock:
-            self._patience.pop(loop, None)
-            self._due.pop(loop, None)
+            self._due[loop] = self._clock() + self._patience[loop]
 
     @property
     def stuck(self) -> tuple[str, ...]:

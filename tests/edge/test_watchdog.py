@@ -87,7 +87,7 @@ class Clock:
         return self.now
 
 
-def test_a_loop_that_never_begins_is_noticed_and_one_that_ended_is_not_missed():
+def test_a_loop_that_never_begins_is_noticed():
     clock, beats = Clock(), Beats()
     watchdog = Watchdog(beats, clock)
     watchdog.register("scheduler", 30)
@@ -95,28 +95,9 @@ def test_a_loop_that_never_begins_is_noticed_and_one_that_ended_is_not_missed():
     clock.now = 6
     watchdog.look()
     assert (watchdog.stuck, beats.count) == (("recording",), 0)
-    watchdog.unregister("recording")
     watchdog.tick("recording")
-    clock.now = 30
     watchdog.look()
     assert (watchdog.stuck, beats.count) == ((), 1)
-    clock.now = 31
-    watchdog.look()
-    assert watchdog.stuck == ("scheduler",)
-
-
-def test_inference_is_waited_for_only_while_it_works():
-    clock, beats = Clock(), Beats()
-    watchdog = Watchdog(beats, clock)
-    watchdog.register("inference", 10)
-    watchdog.rest("inference")
-    clock.now = 1000  # every camera is lost: nothing to compute
-    watchdog.look()
-    assert beats.count == 1
-    watchdog.tick("inference")
-    clock.now = 1011
-    watchdog.look()
-    assert watchdog.stuck == ("inference",)
 
 
 def test_a_writer_that_says_it_is_dead_withholds_the_ping(caplog):
