@@ -5,8 +5,9 @@ at a time, and the next few only when the broker has confirmed these: after a lo
 under way, and nothing younger may overtake it. An alarm waits for no other message's confirmation, and one that was put
 while we are connected, with those before it, not for the rate at which we replay what has piled up.
 
-A topic that the broker refuses holds up its own messages alone. They keep their order: of such a topic one message at a
-time is tried again, or, were our rights restored in the midst of several, the later ones would overtake the first.
+A topic that the broker refuses holds up its own messages alone. But our rights may be back at any moment, and then the
+order must hold over all topics. So before anything younger goes the first message of each is tried again by itself, the
+oldest first: whenever there is something new, a refused topic is taken again, or some time has gone by.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Courier:
         self._outbox, self._send, self._per_s = outbox, send, per_s
         self._batch = max(1, min(BATCH, int(per_s / 10)))
         self._lanes = {priority: Lane() for priority in Priority}
-        self._refused: dict[str, float] = {}  # topic -> time.monotonic() of its next try
+        self._refused: set[str] = set()  # topics whose first message the broker has not taken since
+        self._tried: set[str] = set()  # those of them that have had their try in this round…
+        self._next_round = 0.0  # …and time.monotonic() of the next one
         self.states = outbox.states()  # what was remembered when we started
         self.standing: Standing = outbox.standing()
         self._wake = threading.Condition()  # over the next five
@@ -125,6 +128,8 @@ class Courier:
         if online and any(message.priority is Priority.ALARM for message in messages):
             self._live = self._outbox.last_id
         now = self._ticked = time.monotonic()
+        if messages or now >= self._next_round:
+            self._tried.clear()
         self._due, self._was_online = self._send_some(now) if online else math.inf, online
         self.standing = self._outbox.standing()
         return leave_by is None or (online and self.standing.depth > 0 and now < leave_by)
@@ -143,18 +148,22 @@ class Courier:
         """The ids of what the broker has."""
         delivered: list[int] = []
         for receipt, taken in receipts:
-            for lane in self._lanes.values():
-                if receipt not in lane.under_way:
-                    continue
-                id_, topic = lane.under_way.pop(receipt)
-                if taken:
-                    delivered.append(id_)
-                    self._refused.pop(topic, None)
-                else:
-                    log.warning(
-                        "the broker refuses %s; kept, next try in %.0f s: check our rights there", topic, REFUSED_S
-                    )
-                    self._refused[topic] = time.monotonic() + REFUSED_S
+            lane = next((lane for lane in self._lanes.values() if receipt in lane.under_way), None)
+            if lane is None:
+                continue
+            id_, topic = lane.under_way.pop(receipt)
+            if taken:
+                delivered.append(id_)
+                if topic in self._refused:
+                    log.info("the broker takes %s again", topic)
+                    self._refused.remove(topic)
+                    self._tried.clear()
+                continue
+            if topic not in self._refused:
+                log.warning("the broker refuses %s; kept, a try every %.0f s: check our rights", topic, REFUSED_S)
+            self._refused.add(topic)
+            self._tried.add(topic)
+            self._next_round = time.monotonic() + REFUSED_S
         return delivered
 
     def _send_some(self, now: float) -> float:
@@ -164,9 +173,8 @@ class Courier:
                 lane.under_way.clear()
         if self._lanes[Priority.ALARM].under_way:
             return math.inf
-        waiting = [topic for topic, again in self._refused.items() if again > now]
-        retry = min((self._refused[topic] for topic in waiting), default=math.inf)
-        if not (batch := self._singly(self._outbox.to_send(self._batch, waiting))):
+        retry = self._next_round if self._tried else math.inf
+        if not (batch := self._up_to_a_refused(self._outbox.to_send(self._batch, sorted(self._tried)))):
             return retry
         first, message = batch[0]
         lane, alarm = self._lanes[message.priority], message.priority is Priority.ALARM
@@ -179,13 +187,7 @@ class Courier:
             lane.under_way[self._send(message)] = id_, message.topic
         return math.inf
 
-    def _singly(self, batch: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
-        """Without all but the first message of each topic that was refused."""
-        seen: set[str] = set()
-        chosen = []
-        for id_, message in batch:
-            if message.topic in seen and message.topic in self._refused:
-                continue
-            seen.add(message.topic)
-            chosen.append((id_, message))
-        return chosen
+    def _up_to_a_refused(self, batch: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
+        """Up to the first message of a topic that was refused, which goes alone."""
+        trials = (number for number, (_, message) in enumerate(batch) if message.topic in self._refused)
+        return batch[: max(1, next(trials, len(batch)))]

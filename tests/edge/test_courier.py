@@ -228,7 +228,7 @@ def test_after_a_refusal_messages_go_singly_until_one_is_taken_so_that_none_over
 
 
 def test_a_topic_refused_for_good_holds_up_no_other_and_keeps_its_order(hand, monkeypatch):
-    monkeypatch.setattr(courier, "REFUSED_S", 0.3)
+    monkeypatch.setattr(courier, "REFUSED_S", 0.5)
     hand.put("r1", "r2", topic="refused")
     hand.put("a1", "a2")
     hand.put("u1", priority=Priority.TELEMETRY)
@@ -240,15 +240,44 @@ def test_a_topic_refused_for_good_holds_up_no_other_and_keeps_its_order(hand, mo
     hand.until(lambda: hand.said[4:] == ["u1"])
     hand.answer(5)
     hand.put("a3")
-    hand.until(lambda: hand.said[5:] == ["a3"])
-    hand.answer(6)
-    hand.until(lambda: hand.said[6:] == ["r1"])
-    hand.answer(7, accepted=False)
+    hand.until(lambda: hand.said[5:] == ["r1"])
+    hand.answer(6, accepted=False)
+    hand.until(lambda: hand.said[6:] == ["a3"])
+    hand.answer(7)
     hand.until(lambda: hand.said[7:] == ["r1"])
     hand.answer(8)
     hand.until(lambda: hand.said[8:] == ["r2"])
     hand.answer(9)
     hand.until(lambda: hand.courier.standing.depth == 0)
+
+
+def test_once_rights_are_back_nothing_younger_overtakes_what_was_refused(hand, monkeypatch):
+    monkeypatch.setattr(courier, "REFUSED_S", 0.3)
+    hand.courier.connection(True)
+    hand.put("a1", topic="a")
+    hand.put("b1", topic="b")
+    hand.put("a2", topic="a")
+    answered = 0
+
+    def refuse_all() -> bool:
+        nonlocal answered
+        hand.answer(*range(answered + 1, len(hand.sent) + 1), accepted=False)
+        answered = len(hand.sent)
+        return answered > 4 and hand.courier._tried == {"a", "b"}  # and now they wait for the next round
+
+    hand.until(refuse_all)
+    hand.put("c1", topic="c")
+    hand.put("b2", topic="b")
+    first = answered
+
+    def take_all() -> bool:
+        nonlocal answered
+        hand.answer(*range(answered + 1, len(hand.sent) + 1))
+        answered = len(hand.sent)
+        return hand.courier.standing.depth == 0
+
+    hand.until(take_all)
+    assert hand.said[first:] == ["a1", "b1", "a2", "c1", "b2"]
 
 
 def test_a_broker_that_never_answers_is_sent_to_again(hand, monkeypatch):
