@@ -271,6 +271,7 @@ def test_the_documentation_lists_what_is_tested_and_every_metric() -> None:
     names = [*globals(), *(name for module in modules for name in vars(module))]
     tests = {name.removeprefix("test_tck_id_").replace("_", "-") for name in names if name.startswith("test_tck_id_")}
     assert listed == tests
+    assert f"{len(tests)} of them have a test here" in text
     others = set(re.findall(r"^\| [\w, -]+ \| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}
     assert others <= tests
     named = [
