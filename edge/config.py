@@ -290,6 +290,10 @@ def parse(text: str, where: str = "config") -> Config:
             if name in names[:index]:
                 twice = f"cameras.{index}.name: {name!r} is the name of another camera already"
                 mistakes.append((_line(root, ("cameras", index, "name")), twice))
+            elif config.sparkplug and name.lower() in map(str.lower, names[:index]):
+                alike = f"cameras.{index}.name: {name!r} is another camera's name but for capital letters; "
+                alike += "Sparkplug hosts may take the two for one"
+                mistakes.append((_line(root, ("cameras", index, "name")), alike))
         if not mistakes:
             return config
     raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))

@@ -135,7 +135,7 @@ _Payload = _build()
 
 
 def encode(payload: Payload, *, typed: bool = False) -> bytes:
-    """The bytes of a payload; with `typed` each metric says its data type, as births must and data should not."""
+    """The bytes of a payload; with `typed` each metric says its type, as births and wills must and data should not."""
     written = _Payload()
     if payload.timestamp is not None:
         written.timestamp = payload.timestamp

@@ -154,7 +154,7 @@ class EdgeNode:
     def death(self) -> Publication:
         """NDEATH: of the node, and with it of all its cameras."""
         metric = Metric(self._bdseq, Type.INT64, "bdSeq")
-        return Publication(self.topic("NDEATH"), encode(Payload((metric,))), qos=1)
+        return Publication(self.topic("NDEATH"), encode(Payload((metric,)), typed=True), qos=1)
 
     def birth(self, now: int) -> tuple[Publication, ...]:
         """NBIRTH and a DBIRTH for every camera, a lost one included: its values are stale but may be news."""

@@ -75,6 +75,10 @@ FAULTS: dict[str, tuple[Callable[[Story], Story], str]] = {
         every(edit("DDEATH", how=lambda p: p.ClearField("seq"))),
         "payloads_sequence_num_always_included",
     ),
+    "a sequence number of more than a byte": (
+        every(edit("NBIRTH", how=lambda p: setattr(p, "seq", 256))),
+        "payloads_sequence_num_req_nbirth topics_nbirth_seq_num",
+    ),
     "births without some metrics": (
         every(edit(*BIRTHS, how=lambda p: p.metrics.pop())),
         "topics_nbirth_metric_reqs topics_dbirth_metric_reqs operational_behavior_data_publish_nbirth"
@@ -107,6 +111,14 @@ FAULTS: dict[str, tuple[Callable[[Story], Story], str]] = {
     "another quality code": (
         every(edit("DDATA", how=each(lambda m: setattr(m.properties.values[0], "int_value", 64)))),
         "payloads_propertyset_quality_value_value",
+    ),
+    "a property without a value": (
+        every(edit("DDATA", how=each(lambda m: m.properties.keys.append("Unit")))),
+        "payloads_propertyset_keys_array_size",
+    ),
+    "properties without types": (
+        every(edit("DBIRTH", how=each(lambda m: [value.ClearField("type") for value in m.properties.values]))),
+        "payloads_metric_propertyvalue_type_req payloads_propertyset_quality_value_type",
     ),
     "rebirth that is true": (
         every(edit("NBIRTH", how=named(REBIRTH, lambda m: setattr(m, "boolean_value", True)))),
@@ -158,6 +170,10 @@ FAULTS: dict[str, tuple[Callable[[Story], Story], str]] = {
         every(edit("NDEATH", kind="CONNECT", how=lambda p: (setattr(p, "seq", 1), p.metrics.add(name="x")))),
         "topics_ndeath_payload topics_ndeath_seq",
     ),
+    "a will without a type": (
+        every(edit("NDEATH", kind="CONNECT", how=each(lambda m: m.ClearField("datatype")))),
+        "message_flow_edge_node_birth_publish_will_message_payload_bdSeq",
+    ),
     "one bdSeq for ever": (
         every(edit("NDEATH", kind="CONNECT", how=each(lambda m: setattr(m, "long_value", 0)))),
         "topics_nbirth_bdseq_increment message_flow_edge_node_birth_publish_will_message_payload_bdSeq"
@@ -170,7 +186,6 @@ FAULTS: dict[str, tuple[Callable[[Story], Story], str]] = {
     "no death at the end": (
         every(without("NDEATH", kind="PUBLISH")),
         "operational_behavior_edge_node_intentional_disconnect_ndeath"
-        " operational_behavior_edge_node_intentional_disconnect_packet"
         " payloads_ndeath_will_message_publisher_disconnect_mqtt311 message_flow_edge_node_birth_publish_phid_offline"
         " operational_behavior_edge_node_termination_host_offline",
     ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+from edge.sparkplug import codec
 from edge.sparkplug.codec import Metric
 from edge.sparkplug.host import HostState, read
 from tests.edge.sparkplug_story import HOST_ID, Story
@@ -27,6 +29,17 @@ def births(story: Story) -> list[Packet]:
 
 def current(packet: Packet) -> dict[str, Metric]:
     return {metric.name or "": metric for metric in packet.payload.metrics}
+
+
+def properties(story: Story, *verbs: str) -> list[Any]:
+    """The property sets of all metrics in these messages, as they travelled."""
+    found = []
+    for packet in story.published(*verbs):
+        read = codec._Payload()
+        read.ParseFromString(packet.body)
+        found += [metric.properties for metric in read.metrics if metric.HasField("properties")]
+    assert found
+    return found
 
 
 def unretained(story: Story, verb: str, qos: int = 0) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from edge import mqtt
 from edge.broker import Broker, free_port, serve
-from edge.config import CameraSettings, MqttSettings, OutboxSettings, SparkplugSettings
+from edge.config import CameraSettings, MqttSettings, OutboxSettings, SparkplugSettings, parse
+from edge.errors import ConfigError
 from edge.outbox import Outbox
 from edge.sparkplug import Publisher, session
 from edge.sparkplug.codec import Metric, Type, decode
@@ -234,13 +235,22 @@ def test_tck_id_topic_structure_namespace_valid_device_id(bad: str) -> None:
         CameraSettings(name=bad, source="clip.mp4")
 
 
+def test_tck_id_case_sensitivity_sparkplug_ids() -> None:
+    """Edge Nodes in a Sparkplug environment SHOULD NOT have Sparkplug IDs (Group, Edge Node, or Device IDs) that when
+    converted to lower case match"""
+    cameras = "device: box\ncameras:\n  - {name: north, source: a}\n  - {name: North, source: b}\n"
+    assert len(parse(cameras).cameras) == 2, "they are no Sparkplug devices"
+    with pytest.raises(ConfigError, match=r"config:4: cameras\.1\.name: 'North' is another camera's name"):
+        parse(cameras + "sparkplug: {group_id: plant}\n")
+
+
 def test_tck_id_message_flow_edge_node_birth_publish_phid_wait_timestamp(
     broker: MqttSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If the Edge Node is configured to wait for a Primary Host Application it MUST validate the timestamp [is not
-    older than that of] the previous STATE message [...] before considering the Primary Host Application to be online
-    and active. If no previous [timestamp] was received by this Edge Node it MUST consider the incoming [one] the
-    latest/valid."""
+    """If the Edge Node is configured to wait for a Primary Host Application it MUST validate the timestamp value is
+    greater than or equal to the previous STATE message timestamp value in the STATE message payload before considering
+    the Primary Host Application to be online and active. If no previous STATE message timestamp value has been received
+    by this Edge Node it MUST consider the incoming STATE message to be the latest/valid."""
     host = Host(broker)
     host.state(False, 1000)
     with playing(broker, primary_host=HOST_ID) as (_publisher, story, _door):
@@ -261,7 +271,13 @@ def test_the_documentation_lists_what_is_tested_and_every_metric() -> None:
     names = [*globals(), *(name for module in modules for name in vars(module))]
     tests = {name.removeprefix("test_tck_id_").replace("_", "-") for name in names if name.startswith("test_tck_id_")}
     assert listed == tests
+    assert f"{len(tests)} of them have a test here" in text
     others = set(re.findall(r"^\| [\w, -]+ \| ([\w-]+) \|$", text, re.MULTILINE)) - {"---"}
     assert others <= tests
+    named = [
+        part for cell in re.findall(r"^\| ([a-z][^|`]*-[^|`]*) \|", text, re.MULTILINE) for part in cell.split(", ")
+    ]
+    patterns = [re.search(r"\((\d+)\)$", name) for name in named]
+    assert sum(int(pattern[1]) if pattern else 1 for pattern in patterns) == 299, "all of Sparkplug 3.0.0"
     rows = set(re.findall(r"^\| (\d+) \| `([^`]+)`", text, re.MULTILINE))
     assert rows == {(str(row.number), row.name) for row in (*CAMERA, *NODE_ROWS, *WRITABLE)}

@@ -88,7 +88,7 @@ def test_tck_id_topic_structure_namespace_device_id_associated_message_types(see
 
 def test_tck_id_topic_structure_namespace_device_id_non_associated_message_types(seen: Story) -> None:
     """The device_id MUST NOT be included with message_type elements NBIRTH, NDEATH, NDATA, NCMD, and STATE based
-    topics."""
+    topics"""
     assert {packet.topic.count("/") for packet in seen.published("NBIRTH", "NDATA", "NDEATH")} == {3}
 
 
@@ -118,7 +118,7 @@ def test_tck_id_topics_nbirth_seq_num(seen: Story) -> None:
 
 
 def test_tck_id_topics_nbirth_timestamp(seen: Story) -> None:
-    """The NBIRTH MUST include a timestamp denoting the Date/Time the message was sent from the Edge Node."""
+    """The NBIRTH MUST include a timestamp denoting the date and time the message was sent from the Edge Node."""
     stamped(seen, "NBIRTH")
 
 
@@ -160,7 +160,8 @@ def test_tck_id_topics_nbirth_bdseq_increment(seen: Story, with_host: Story) -> 
 
 
 def test_tck_id_topics_nbirth_rebirth_metric(seen: Story) -> None:
-    """The NBIRTH message MUST include the following metric: 'Node Control/Rebirth' [...] Boolean [...] false"""
+    """The NBIRTH message MUST include a metric with the name 'Node Control/Rebirth'. It MUST be of datatype boolean and
+    have a value of false."""
     for packet in births(seen):
         assert (packet.metric(REBIRTH).type, packet.metric(REBIRTH).value) == (Type.BOOLEAN, False)
 
@@ -184,7 +185,7 @@ def test_tck_id_topics_dbirth_seq(seen: Story) -> None:
 
 
 def test_tck_id_topics_dbirth_timestamp(seen: Story) -> None:
-    """The DBIRTH MUST include a timestamp denoting the Date/Time the message was sent from the Edge Node."""
+    """The DBIRTH MUST include a timestamp denoting the date and time the message was sent from the Edge Node."""
     stamped(seen, "DBIRTH")
 
 
@@ -209,16 +210,16 @@ def test_tck_id_topics_dbirth_metrics(seen: Story) -> None:
 
 
 def test_tck_id_operational_behavior_data_publish_nbirth_values(seen: Story) -> None:
-    """For each metric in the NBIRTH, the value must be set to the current value or if the current value is null, have
-    the is_null flag set to true and no value specified."""
+    """For each metric in the NBIRTH, the value MUST be set to the current value or if the current value is null, the
+    is_null flag MUST be set to true and MUST NOT have a value specified."""
     first, second = births(seen)[0], births(seen)[1]
     assert current(first)["Health/Memory MB"].value is None
     assert current(second)["Health/Memory MB"].value == 210.0
 
 
 def test_tck_id_operational_behavior_data_publish_dbirth_values(seen: Story) -> None:
-    """For each metric in the DBIRTH, the value must be set to the current value or if the current value is null, have
-    the is_null flag set to true and no value specified."""
+    """For each metric in the DBIRTH, the value MUST be set to the current value or if the current value is null, the
+    is_null flag MUST be set to true and MUST NOT have a value specified."""
     first, *later = (p for p in seen.published("DBIRTH") if p.camera == "north")
     assert current(first)["Alarm/State"].value is None
     assert [current(p)["Alarm/State"].value for p in later] == ["normal", "active"]
@@ -246,7 +247,7 @@ def test_tck_id_message_flow_edge_node_birth_publish_connect(seen: Story) -> Non
 
 
 def test_tck_id_message_flow_device_birth_publish_nbirth_wait(seen: Story) -> None:
-    """The NBIRTH message must have been sent within the current MQTT session prior to a DBIRTH being published."""
+    """The NBIRTH message MUST have been sent within the current MQTT session prior to a DBIRTH being published."""
     for packets in connections(seen):
         verbs = [p.verb for p in packets if p.out and p.kind == "PUBLISH"]
         assert verbs.index("NBIRTH") < verbs.index("DBIRTH")

@@ -286,4 +286,4 @@ def test_state_with_more_in_it_is_read() -> None:
 def test_a_death_carries_the_number_of_the_will_and_nothing_else() -> None:
     node = a_node()
     assert node.will(7) == node.death() == Publication("spBv1.0/g/NDEATH/n", node.death().body, 1)
-    assert decode(node.death().body) == Payload((Metric(7, None, "bdSeq"),))
+    assert decode(node.death().body) == Payload((Metric(7, Type.INT64, "bdSeq"),))
