@@ -37,6 +37,7 @@ AGREE = 1.0  # px of the reduced picture that a corner may be off
 ALIKE = 0.6  # correlation of the structure of two pictures of one place
 SHARE = 0.4  # of the structure that must take part
 CERTAIN = 0.35  # px of the plane: standard deviation of the worst corner of the view
+NUDGE_NOISE = 1e-3  # of a reduced pixel, where it has not been measured
 CORRELATED = 3.0  # neighbours share their noise, so there is less to average over than there are points: in variance
 
 
@@ -47,6 +48,7 @@ class Fit:
     matrix: Array  # (3, 3): px of the picture's plane -> px of the key's plane
     alike: float  # correlation of the structure, -1..1
     share: float  # of the structure that fits, 0..1
+    rest: float  # mean square of what differs still
     sigma: float  # px of the plane, of the worst corner of the view
 
     @property
@@ -81,13 +83,22 @@ class Key:
         gx = cv2.Sobel(detail, cv2.CV_32F, 1, 0, scale=0.125)
         gy = cv2.Sobel(detail, cv2.CV_32F, 0, 1, scale=0.125)
         ys, xs = steepest(gx * gx + gy * gy)
+        self._rows, self._columns = ys, xs
         self.points: Array = np.stack((xs, ys), axis=1).astype(np.float32)
         self.values: Array = detail[ys, xs]
         self._middle = np.array(structure.size, np.float64) / 2
         x, y = ((self.points - self._middle) / self._middle[0]).T
         gx, gy = gx[ys, xs], gy[ys, xs]
         self._slack: Array = SLACK**2 * (gx * gx + gy * gy)
-        self._slopes: Array = np.stack((gx, gy, gx * x, gx * y, gy * x, gy * y, self.values), axis=1).astype(np.float32)
+        forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
+        self._slopes: Array = np.stack((*forms, self.values), axis=1).astype(np.float32)
+        self._energy: Array = gx * gx + gy * gy
+        still, zero = np.ones_like(x), np.zeros_like(x)
+        across, down = np.stack((still, zero, x, -y, x, y)), np.stack((zero, still, y, x, -y, x))
+        weight = self._energy / (float(self._energy.sum()) + 1e-20)
+        self._spread: Array = (across * weight) @ across.T + (down * weight) @ down.T
+        normal = ridged((self._slopes.T @ self._slopes).astype(np.float64)) + np.diag(TIGHT * CORRELATED * NUDGE_NOISE**2)
+        self._inverse: Array = np.linalg.solve(normal, self._slopes.T)
         self._eight_bits: Array | None = None
         self._corners: Array | None = None
 
@@ -106,6 +117,16 @@ class Key:
                 fit = again
         return fit if fit is not None else NOWHERE
 
+    def rest(self, structure: Structure) -> float:
+        """Mean square of what differs where a picture lies over the key as it is."""
+        return float(np.square(structure.detail[self._rows, self._columns] - self.values).mean())
+
+    def nudge(self, structure: Structure) -> float:
+        """How far, in px of the plane, the first step of a fit would take the structure; next to free."""
+        rest = structure.detail[self._rows, self._columns] - self.values
+        step = self._inverse @ rest
+        return self._length(step) * float(self.structure.scale.max())
+
     def _track(self, structure: Structure, start: Array) -> Array | None:
         """Corners followed from the key into the picture; None where too few agree."""
         if self._corners is None:
@@ -114,7 +135,7 @@ class Key:
         corners = self._corners
         if len(corners) < FEWEST:
             return None
-        there, found = track(self._eight_bits, structure.eight_bits(), corners)
+        there, found = track(self._eight_bits, structure.eight_bits(), corners, corners @ start[:2, :2].T + start[:2, 2])
         if np.count_nonzero(found) < FEWEST:
             return None
         fitted, inside = cv2.estimateAffinePartial2D(
@@ -140,37 +161,47 @@ class Key:
             weight = inside / (1 + rest * rest / (4 * (spread * spread + self._slack))) ** 2
             weighed = self._slopes * weight[:, None]
             normal = (weighed.T @ self._slopes).astype(np.float64)
-            normal[np.diag_indices(7)] *= 1 + 1e-6
-            normal[np.diag_indices(7)] += 1e-12
-            step = np.linalg.solve(normal, weighed.T @ rest)
+            energy = weight * self._energy
+            noise = CORRELATED * (float(energy @ np.square(rest)) / (float(energy.sum()) + 1e-20) + 1e-10)
+            held = TIGHT * noise
+            normal = ridged(normal) + np.diag(held)
+            step = np.linalg.solve(normal, weighed.T @ rest + held * self._turned(warp))
             change = self._moved(step)
             warp = warp @ np.linalg.inv(change)
-            if np.abs(step[:6]).max() < CLOSE:
+            moved = self._length(step)
+            if moved < CLOSE:
                 break
-        values, seen, weight = self.values[inside], seen[inside], weight[inside]
-        if np.abs(step[:6]).max() > SETTLED:
+        if moved > SETTLED:
             return None
-        alike = likeness(values, seen)
-        energy = np.square(self._slopes[inside, :2]).sum(axis=1)
-        share = float((weight * energy).sum()) / (float(energy.sum()) + 1e-12)
-        covariance = np.linalg.inv(normal)[:6, :6] * spread**2 * CORRELATED
-        sigma = max(
-            float(np.sqrt(np.trace(j @ covariance @ j.T)))
-            for j in (corner(x, y) for x in (-1, 1) for y in (-0.75, 0.75))
-        )
-        matrix = scale @ np.linalg.inv(warp) @ np.linalg.inv(scale)
-        return Fit(matrix, alike, share, sigma * float(self.structure.scale.max()) / max(alike, 0.1))
+        alike = likeness(self.values[inside], seen[inside])
+        share = float(energy.sum()) / (float(self._energy @ inside) + 1e-20)
+        covariance = np.linalg.inv(normal)[:6, :6] * noise
+        sigma = float(np.sqrt(np.trace(covariance @ self._spread)) * self.structure.scale.max()) / max(alike, 0.1)
+        return Fit(scale @ np.linalg.inv(warp) @ np.linalg.inv(scale), alike, share, float(np.square(rest) @ inside) / float(inside.sum()), sigma)
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for, in px of the reduced key."""
-        dx, dy, a, b, c, d = step[:6]
-        x, y = self._middle
-        unit = x
-        linear = np.array([[1 + a / unit, b / unit], [c / unit, 1 + d / unit]])
+        dx, dy, zoom, turn, stretch, shear = step[:6]
+        linear = np.eye(2) + np.array([[zoom + stretch, shear - turn], [shear + turn, zoom - stretch]]) / self._middle[0]
         made = np.eye(3)
         made[:2, :2] = linear
-        made[:2, 2] = np.array([dx, dy]) + (x, y) - linear @ (x, y)
+        made[:2, 2] = (dx, dy) + self._middle - linear @ self._middle
         return made
+
+    def _turned(self, warp: Array) -> Array:
+        """What of a warp is no shift, as a step would say it: where little structure tells, there is none."""
+        (a, b), (c, d) = (warp[:2, :2] - np.eye(2)) * self._middle[0] / 2
+        return np.array([0, 0, a + d, c - b, a - d, b + c, 0])
+
+    def _length(self, step: Array) -> float:
+        """How far a step takes the structure, px of the reduced picture, root mean square."""
+        return float(np.sqrt(max(0.0, step[:6] @ self._spread @ step[:6])))
+
+    def way(self, transform: Array) -> float:
+        """How far a transform takes the structure of the key, px of the plane, root mean square."""
+        at = self.points * self.structure.scale
+        away = at @ (transform[:2, :2] - np.eye(2)).T + transform[:2, 2]
+        return float(np.sqrt(np.square(away).sum(axis=1) @ self._energy / (float(self._energy.sum()) + 1e-20)))
 
 
 def likeness(one: Array, other: Array) -> float:
@@ -178,12 +209,18 @@ def likeness(one: Array, other: Array) -> float:
     return float(one @ other) / (float(np.sqrt((one @ one) * (other @ other))) + 1e-12)
 
 
-def corner(x: float, y: float) -> Array:
-    """How the six parameters of a step displace a place of the view."""
-    return np.array([[1, 0, x, y, 0, 0], [0, 1, 0, 0, x, y]], np.float64)
+# of the six parameters of a step and the gain: 1 / variance, px of the reduced picture at its right edge
+TIGHT = 1 / np.square(np.array([100.0, 100.0, 1.5, 1.5, 0.3, 0.3, 10.0]))
 
 
-NOWHERE = Fit(np.eye(3), 0.0, 0.0, np.inf)
+def ridged(normal: Array) -> Array:
+    """A normal matrix that can be solved, whatever is in it."""
+    diagonal = np.diag_indices(len(normal))
+    normal[diagonal] = normal[diagonal] * (1 + 1e-6) + 1e-12
+    return normal
+
+
+NOWHERE = Fit(np.eye(3), 0.0, 0.0, np.inf, np.inf)
 
 
 def steepest(energy: Array) -> tuple[Array, Array]:
