@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import PICTURES, STILL, between, carried, draw, reach
+from edge.warp import PICTURES, STILL, between, draw, reach, shifted, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
 UNSEEN = np.float32(-1.0)  # age of ground that was never seen
-ONTO_CANVAS = np.array([[1.0, 0, MARGIN], [0, 1.0, MARGIN], [0, 0, 1.0]])  # px of the view that it is for -> its own
+ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
 
 class Ground:
@@ -135,33 +135,27 @@ class Ground:
     def _follow(self, view: Array, resting: bool) -> None:
         """Keep the canvas below the view."""
         assert self._view is not None
-        height, width = self._out.shape
-        if not resting:
-            middle = np.array([((width - 1) / 2, (height - 1) / 2)])
-            transform = between(view, self._view)
-            away = carried(middle, transform) - middle if transform is not None else np.zeros((1, 2))
-            if np.abs(away).max() <= ASTRAY:
-                away = np.zeros((1, 2))
-            right, down = (int(round(float(value))) for value in away[0])
-            self._scroll(right, down)
-            transform = between(view, self._view)
-            if transform is None or reach(transform, (width, height)) <= 2 * ASTRAY:
-                return
+        size = self._out.shape[1], self._out.shape[0]
         transform = between(view, self._view)
+        if transform is not None and not resting:
+            right, down = whole(transform, size)
+            if max(abs(right), abs(down)) > ASTRAY:
+                self._scroll(right, down)
+                transform = between(view, self._view)
+            if transform is not None and reach(transform, size) <= 2 * ASTRAY:
+                return
         if transform is None:
             return
-        whole = ONTO_CANVAS @ transform @ np.linalg.inv(ONTO_CANVAS)
+        onto = ONTO_CANVAS @ transform @ np.linalg.inv(ONTO_CANVAS)
         before, age = self._canvas.copy(), self._age.copy()
         self._age.fill(UNSEEN)
-        draw(before, whole, self._canvas, PICTURES)
-        draw(age, whole, self._age, cv2.INTER_NEAREST)
+        draw(before, onto, self._canvas, PICTURES)
+        draw(age, onto, self._age, cv2.INTER_NEAREST)
         self._view = view
 
     def _scroll(self, right: int, down: int) -> None:
         """Move the canvas over the ground, in whole px."""
-        if not (right or down) or self._view is None:
-            return
-        shift = np.array([[1.0, 0, right], [0, 1.0, down], [0, 0, 1.0]])
+        assert self._view is not None
         height, width = self._canvas.shape
         to = np.s_[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
         source = np.s_[max(0, down) : height - max(0, -down), max(0, right) : width - max(0, -right)]
@@ -170,4 +164,4 @@ class Ground:
             if plane is self._age:
                 plane.fill(UNSEEN)
             plane[to] = kept
-        self._view = self._view @ shift
+        self._view = self._view @ shifted(right, down)

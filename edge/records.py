@@ -99,6 +99,7 @@ class Summary:
     flicker: float  # how much livelier the plume is than the rest of the view, 1: not at all; 0 without a plume
     noise: float  # temporal noise sigma, grey levels
     quality: Quality
+    view: tuple[float, ...] | None = None  # (3, 3), row by row: px -> px of the ground; None: where the camera stood
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,6 @@ class Steady:
         if self._state is State.STILL:
             self._state, self._lost = State.LOST, captured
 
-    def rescale(self) -> None:
-        """The camera has changed its gain, the picture that comes is to be compared with nothing before it."""
-
     def _stand(self, structure: Structure, captured: float, look: bool, prior: Array | None) -> Sight:
         key = self._key
         assert key is not None
@@ -120,9 +117,9 @@ class Steady:
             self._state, self._lost = State.LOST, captured
         if captured - self._lost < LOST_S:
             return Sight(State.LOST, self._view, fit=fit)
-        self._renew(structure, captured, STILL)
-        self._view, self._speed, self._lost = STILL, STILL, captured
-        return Sight(State.LOST, STILL, renewed=True, fit=fit)
+        self._renew(structure, captured, self._view)  # about there: an open leak may still be in its place
+        self._lost = captured
+        return Sight(State.LOST, self._view, renewed=True, fit=fit)
 
     def _found(self, structure: Structure, captured: float, fit: Fit) -> Sight:
         """A good fit of a view that moves."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from edge.records import STILL, Array
 
-__all__ = ["PICTURES", "STILL", "between", "carried", "draw", "in_cells", "reach"]
+__all__ = ["PICTURES", "STILL", "between", "carried", "draw", "in_cells", "reach", "shifted", "whole"]
 
 PICTURES = cv2.INTER_LINEAR  # cubic costs thrice as much, Lanczos twenty times, and neither finds more gas
 
@@ -34,11 +34,12 @@ def between(now: Array, then: Array) -> Array | None:
     return made / made[2, 2]
 
 
-def in_cells(transform: Array, side: float) -> Array:
-    """The same transform between planes whose cells are `side` px wide."""
-    if side == 1:
+def in_cells(transform: Array, across: float, down: float | None = None) -> Array:
+    """The same transform, or view, between planes whose cells are `across` px wide and `down`, or as much, high."""
+    down = across if down is None else down
+    if across == down == 1:
         return transform
-    to_px = np.array([[side, 0, (side - 1) / 2], [0, side, (side - 1) / 2], [0, 0, 1]])
+    to_px = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
     made: Array = np.linalg.inv(to_px) @ transform @ to_px
     return made
 
@@ -66,3 +67,15 @@ def reach(transform: Array, size: tuple[int, int]) -> float:
     corners = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], np.float64)
     away = carried(corners, transform) - corners
     return float(np.sqrt(np.square(away).sum(axis=1).max()))
+
+
+def whole(transform: Array, size: tuple[int, int]) -> tuple[int, int]:
+    """The shift in whole px, right and down, that is nearest to what becomes of the middle of a picture."""
+    middle = (np.array([size], np.float64) - 1) / 2
+    right, down = np.rint(carried(middle, transform) - middle)[0]
+    return int(right), int(down)
+
+
+def shifted(right: float, down: float) -> Array:
+    """A transform that does nothing else."""
+    return np.array([[1.0, 0, right], [0, 1.0, down], [0, 0, 1.0]])
