@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import PICTURES, STILL, between, draw, reach, shifted, whole
+from edge.warp import STILL, between, draw, reach, shifted, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
@@ -73,7 +73,7 @@ class Ground:
             np.copyto(self._young, self._age[self._inner])
         else:
             self._young.fill(UNSEEN)
-            draw(self._canvas, ONTO_CANVAS @ transform, self._out, PICTURES)
+            draw(self._canvas, ONTO_CANVAS @ transform, self._out)
             draw(self._age, ONTO_CANVAS @ transform, self._young, cv2.INTER_NEAREST)
         if not self._even or transform is not None:
             np.copyto(self._out, frame, where=self._young < 0)
@@ -149,7 +149,7 @@ class Ground:
         onto = ONTO_CANVAS @ transform @ np.linalg.inv(ONTO_CANVAS)
         before, age = self._canvas.copy(), self._age.copy()
         self._age.fill(UNSEEN)
-        draw(before, onto, self._canvas, PICTURES)
+        draw(before, onto, self._canvas)
         draw(age, onto, self._age, cv2.INTER_NEAREST)
         self._view = view
 

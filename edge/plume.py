@@ -113,7 +113,6 @@ class Origin:
         end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
         return float(xs[end].mean()) + 0.5, float(ys[end].mean()) + 0.5
 
-
     def _follow(self, view: Array) -> None:
         """Bring the persistence below the present view, by whole cells where these will do."""
         assert self._persistence is not None
@@ -147,8 +146,8 @@ class Flicker:
         self._looks: deque[tuple[float, float]] = deque()  # the last MEMORY_S
 
     def see(self, captured: float, picture: Array, view: Array = STILL, fine: Array | None = None) -> None:
-        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume. Where the view moves, `fine` is
-        what the picture was reduced from, in any unit, and `view` is of its px: cells would not lie over each other."""
+        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume. Where the view moves, cells do
+        not lie over each other: `fine` is what the picture was reduced from, in any unit, and `view` that of its px."""
         if self._pictures and self._pictures[-1].cells.shape != picture.shape:  # the camera has another resolution
             self._pictures.clear()
         self._pictures.append(Look(captured, picture, view, fine))
@@ -188,7 +187,7 @@ class Look:
 
 
 def changed(before: Look, after: Look) -> tuple[Array, Array]:
-    """What each cell of a view has changed by, and (h, w) bool where that is known: where the ground was seen before."""
+    """What each cell of a view has changed by, and (h, w) bool where that is known: seen before."""
     transform = between(after.view, before.view)
     if transform is None or before.fine is None or after.fine is None:
         return after.cells - before.cells, np.ones(after.cells.shape, bool)

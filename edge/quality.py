@@ -87,13 +87,17 @@ class Watch:
         self._contrast = deviation
         before, self._small = self._small, small
         verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
+        motion, sight = self._motion(plane, captured, prior)
+        if verdict.quality & Quality.CUT and sight.state is State.MOVING:
+            verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
         if verdict.quality:
             self._anchor, self._moved = None, ()
+            motion &= Quality.UNREGISTERED
             if verdict.quality & Quality.CUT:
                 self._steady.reset()
+                motion, sight = Quality.GOOD, self._steady.step(plane, captured)
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        motion, sight = self._motion(plane, captured, prior)
         quality = verdict.quality | motion
         # 16 bits come without a codec, and their noise may be far below one level of the plane
         stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
@@ -127,10 +131,10 @@ class Watch:
             if self._anchor is not None:
                 self._moved = (*self._moved[-2:], self._shifted(plane, grey, captured, sight))
             self._anchor = captured, grey, sight.view
-        quality = Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
-        if quality and sight.state is State.STILL:
-            self._steady.doubt(captured)
-        return quality | (Quality.UNREGISTERED if sight.state is State.LOST else Quality.GOOD), sight
+        moving = sum(self._moved) >= 2
+        state = self._steady.told(moving, captured)
+        quality = Quality.MOVING if moving else Quality.GOOD
+        return quality | (Quality.UNREGISTERED if state is State.LOST else Quality.GOOD), sight
 
     def _shifted(self, plane: Array, grey: Array, captured: float, sight: Sight) -> bool:
         """Whether the view has shifted since the last look: by its registration, or where there is none by corners."""

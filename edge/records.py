@@ -33,7 +33,7 @@ class Quality(enum.Flag):
     DARK = enum.auto()  # black: nothing to see
     SATURATED = enum.auto()  # white: nothing to see
     VIEW_CHANGED = enum.auto()  # not the view of the last minutes: the mask holds, places in the view may not
-    UNREGISTERED = enum.auto()  # the view moves and nobody can say where to: temporal differences are not to be believed
+    UNREGISTERED = enum.auto()  # the view moves, where to is not known: temporal differences are not to be believed
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,7 +75,9 @@ class Segmentation:
     image: Array  # (h, w) float32 0..1, the frame as the model saw it; w, h: its input without letterbox borders
     background: Array  # (h, w) float32 0..1, what the image was compared with
     quality: Quality
-    view: Array = field(default_factory=lambda: STILL)  # (3, 3): px of `image` -> px of the ground (see `edge.warp`), the same while the camera stands
+    view: Array = field(
+        default_factory=lambda: STILL
+    )  # (3, 3): px of `image` -> px of the ground (see `edge.warp`), the same while the camera stands
 
 
 @dataclass(frozen=True, slots=True)

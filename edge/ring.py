@@ -21,14 +21,13 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 
 from edge.contract import ModelSpec
 from edge.errors import ModelError
 from edge.ground import Ground
 from edge.records import Array
-from edge.warp import PICTURES, STILL, between, draw, in_cells
+from edge.warp import STILL, between, draw, in_cells
 
 YOUNGEST, OLDEST = 0.6, 1.6  # ages that answer a lag, as a share of it
 SPACING = 0.25 * 0.8  # of the shortest lag between two slots; a fifth is left for the jitter of a 30 fps camera
@@ -113,6 +112,11 @@ class Ring:
         self._captured[self._next], self._views[self._next] = captured, view
         self._next = (self._next + 1) % len(self._captured)
 
+    def skip(self, captured: float) -> None:
+        """A step passes of which nothing is remembered."""
+        if self._last != NEVER:
+            self._last = captured
+
     def _seen(self, name: str, past: Array, transform: Array | None, missing: Array) -> Array:
         """A remembered state (1, C, h, w) as the present view shows it."""
         if transform is None:
@@ -120,9 +124,8 @@ class Ring:
         out = self._drawn[name]
         np.copyto(out, missing)
         transform = in_cells(transform, self._width / out.shape[3])
-        how = PICTURES if self._states[name].missing == "frame" else cv2.INTER_LINEAR
         for plane, drawn in zip(past.reshape(-1, *past.shape[-2:]), out[0], strict=True):
-            draw(plane, transform, drawn, how)
+            draw(plane, transform, drawn)
         return out
 
     def age(self, captured: float, lag: float) -> float | None:
@@ -149,7 +152,8 @@ class Ring:
     def dump(self) -> dict[str, Array]:
         """A copy of all that is remembered; a ring that loads it goes on bit for bit."""
         return {name: array.copy() for name, array in self._arrays().items()} | {
-            "cursor": np.array([self._next, self._last], np.float64)
+            "cursor": np.array([self._next, self._last, self._started, *self._view.ravel()], np.float64),
+            **{f"{source}/cursor": ground.cursor() for source, ground in self._grounds.items()},
         }
 
     def load(self, state: dict[str, Array]) -> None:
@@ -163,7 +167,10 @@ class Ring:
                 )
         for name, array in own.items():
             np.copyto(array, state[name])
-        self._next, self._last = int(state["cursor"][0]), float(state["cursor"][1])
+        self._next, self._last, self._started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
+        self._view = state["cursor"][3:].reshape(3, 3).copy()
+        for source, ground in self._grounds.items():
+            ground.resume(state[f"{source}/cursor"])
 
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
@@ -175,4 +182,5 @@ class Ring:
     def _arrays(self) -> dict[str, Array]:
         history = {f"history/{source}": array for source, array in self._history.items()}
         recent = {f"recent/{source}": array for source, array in self._recent.items()}
-        return {"captured": self._captured, **history, **recent}
+        grounds = {f"{source}/{n}": a for source, ground in self._grounds.items() for n, a in ground.arrays().items()}
+        return {"captured": self._captured, "views": self._views, **history, **recent, **grounds}

@@ -137,13 +137,12 @@ class Segmenter:
             self._ring.rescale(*verdict.gain)
         return quality | verdict.quality, verdict.view
 
-    def _infer(
-        self, captured: float, inputs: Array, view: Array, quality: Quality
-    ) -> tuple[dict[str, Array], Array]:
+    def _infer(self, captured: float, inputs: Array, view: Array, quality: Quality) -> tuple[dict[str, Array], Array]:
         """Run the model on (1, 1, H, W); its outputs, and the background (H, W) that it compared the frame with."""
         if quality & Quality.UNREGISTERED:  # nobody knows where it belongs: it has no past, and is none
             self._clock[0] = 0, 0
             states = self._ring.read(captured, inputs, None)
+            self._ring.skip(captured)
             return self.backend.run({"frame": inputs, "clock": self._clock, **states}), inputs[0, 0].copy()
         last = self._ring.last
         if last is None:

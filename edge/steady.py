@@ -19,12 +19,12 @@ from edge.records import Array
 from edge.registration import Fit, Key, Structure
 from edge.warp import STILL, between
 
-LEFT = 0.4  # px that the worst corner must be off before a view that stood has left its place…
+LEFT = 0.4  # px that its structure must be off before a view that stood has left its place…
 SURE = 4.0  # …and this many standard deviations
 UNEXPLAINED = 0.5  # share of the difference that may be left, or it is the scene that has changed
 AT_ONCE = 1.2  # px; less must be seen twice in a row
 WAKE = 0.25  # px that one step of the fit must find before a whole fit is worth its time
-RESTED, REST_S = 0.3, 1.0  # px within which the worst corner must stay for so long to have come to rest
+RESTED, REST_S = 0.3, 1.0  # px within which it must stay for so long to have come to rest
 RENEW_S = 5.0  # a key for a still view is as old at most: shadows wander
 FRESH_S = 1.0  # and for a view that moves: gas and people wander
 OVERLAP = 0.85  # share of the view that must lie over the key
@@ -67,6 +67,7 @@ class Steady:
         self._off = 0  # pictures in a row that a still view was seen off its place
         self._rest: tuple[Array, float] = (STILL, 0.0)  # where it has been resting, and since when
         self._lost = 0.0  # capture time since which nothing fits
+        self._doubted = False  # nothing but corners says that it is lost
 
     def step(self, plane: Array, captured: float, *, look: bool = True, prior: Array | None = None) -> Sight:
         """A picture (h, w) float32 0..1. `look`: whether a view that stands is due for a whole fit; `prior` (3, 3) is
@@ -80,10 +81,13 @@ class Steady:
             return self._stand(structure, captured, look, prior)
         return self._move(structure, captured, prior)
 
-    def doubt(self, captured: float) -> None:
-        """Something says that a view moves which was taken to stand."""
-        if self._state is State.STILL:
-            self._state, self._lost = State.LOST, captured
+    def told(self, moving: bool, captured: float) -> State:
+        """What to make of it when corners, looked at now and then, say that the view moves, or that it does not."""
+        if moving and self._state is State.STILL:
+            self._state, self._lost, self._doubted = State.LOST, captured, True
+        elif not moving and self._state is State.LOST and self._doubted:
+            self._state, self._off = State.STILL, 0
+        return self._state
 
     def _stand(self, structure: Structure, captured: float, look: bool, prior: Array | None) -> Sight:
         key = self._key
@@ -114,7 +118,7 @@ class Steady:
         if fit.good:
             return self._found(structure, captured, fit)
         if self._state is State.MOVING:
-            self._state, self._lost = State.LOST, captured
+            self._state, self._lost, self._doubted = State.LOST, captured, False
         if captured - self._lost < LOST_S:
             return Sight(State.LOST, self._view, fit=fit)
         self._renew(structure, captured, self._view)  # about there: an open leak may still be in its place
@@ -123,17 +127,16 @@ class Steady:
 
     def _found(self, structure: Structure, captured: float, fit: Fit) -> Sight:
         """A good fit of a view that moves."""
-        view = self._at @ fit.matrix
-        if self._state is State.MOVING:
-            self._speed = between(view, self._view) if between(view, self._view) is not None else STILL
-        else:
-            self._state, self._speed = State.MOVING, STILL
-        self._view = view
-        size = self._plane(structure)
-        if captured - self._keyed > FRESH_S or fit.alike < STALE or overlap(fit.matrix, size) < OVERLAP:
+        key = self._key
+        assert key is not None
+        view: Array = self._at @ fit.matrix
+        self._speed = np.linalg.inv(self._view) @ view if self._state is State.MOVING else STILL
+        self._state, self._view = State.MOVING, view
+        old = captured - self._keyed > FRESH_S or fit.alike < STALE
+        if old or overlap(fit.matrix, self._plane(structure)) < OVERLAP:
             self._renew(structure, captured, view)
         off = between(view, self._rest[0])
-        if off is not None and self._key.way(off) > RESTED:
+        if off is not None and key.way(off) > RESTED:
             self._rest = view, captured
         elif captured - self._rest[1] >= REST_S:
             self._state, self._view = State.STILL, self._rest[0]
