@@ -20,7 +20,7 @@ from edge.warp import STILL, between, draw, reach, shifted, whole
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
-UNSEEN = np.float32(-1.0)  # age of ground that was never seen
+UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
 ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
 
@@ -74,16 +74,16 @@ class Ground:
         else:
             self._young.fill(UNSEEN)
             draw(self._canvas, ONTO_CANVAS @ transform, self._out)
-            draw(self._age, ONTO_CANVAS @ transform, self._young, cv2.INTER_NEAREST)
+            draw(self._age, ONTO_CANVAS @ transform, self._young)
         if not self._even or transform is not None:
             np.copyto(self._out, frame, where=self._young < 0)
         return self._out
 
     def write(
-        self, view: Array, frame: Array, given: Array, changed: Array, gas: Array, clock: tuple[float, float]
+        self, view: Array, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]
     ) -> None:
-        """Take in what the graph has `changed` the `given` background to. `gas`, 0..1 at any whole fraction of the
-        size, says where ages do not count; `clock` is the graph's: seconds since the last step and the reset."""
+        """Take in what the graph has `changed` the `given` background to. `logits`, at any whole fraction of the size,
+        say where there is gas; `clock` is the graph's: seconds since the last step and since the reset."""
         resting, self._last = np.array_equal(view, self._last), view
         if self._view is None:
             self._view = view
@@ -97,16 +97,16 @@ class Ground:
         if self._even:
             self._age[self._inner] = min(clock[1], BACKGROUND_S)
             self._even = False
-        change = (changed - given) * self._boost(gas, clock)
+        change = (changed - given) * self._boost(logits, clock)
         self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])
         if transform is not None:
             self._follow(view, resting)
         elif self._age[self._inner].min() >= min(clock[1], BACKGROUND_S):
             self._even = True
 
-    def _boost(self, gas: Array, clock: tuple[float, float]) -> Array:
-        """How many times faster than the graph thinks the background grows, (h, w)."""
-        stride = self._young.shape[0] // gas.shape[0]
+    def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
+        """How many times faster than the graph thinks the background grows, (h, w). Gas is let in as slowly as ever."""
+        stride, gas = self._young.shape[0] // logits.shape[0], np.minimum(1, 2 / (1 + np.exp(-logits)))
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
         faster = (age + step) / (np.maximum(self._young[::stride, ::stride], 0) + step + np.float32(1e-6))
         boost: Array = cv2.resize(
@@ -116,21 +116,23 @@ class Ground:
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
-        onto, size = np.linalg.inv(ONTO_CANVAS @ transform), self._canvas.shape[::-1]
+        onto = np.linalg.inv(ONTO_CANVAS @ transform)
         seen = np.zeros(self._canvas.shape, np.uint8)
         draw(np.ones(frame.shape, np.uint8), onto, seen, cv2.INTER_NEAREST)
-        new = self._age < 0
         self._spare.fill(0)
         draw(change, onto, self._spare)
         self._canvas += self._spare
-        # what is unknown is filled as well, or it would show at the edge of what is known
-        cv2.warpPerspective(
-            frame, onto, size, self._spare, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
-        )
-        np.copyto(self._canvas, self._spare, where=new)
-        np.minimum(self._age + np.float32(step), np.float32(BACKGROUND_S), out=self._spare)
-        self._spare[new] = 0
-        np.copyto(self._age, self._spare, where=seen > 0)
+        new = cv2.compare(self._age, 0, cv2.CMP_LT) & (255 * seen)
+        x, y, width, height = cv2.boundingRect(new)
+        if width:
+            part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            fresh = cv2.warpPerspective(
+                frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
+            )
+            np.copyto(self._canvas[part], fresh, where=new[part] > 0)
+            self._age[new > 0] = -step
+        np.add(self._age, np.float32(step), out=self._age, where=seen > 0)
+        np.minimum(self._age, np.float32(BACKGROUND_S), out=self._age)
 
     def _follow(self, view: Array, resting: bool) -> None:
         """Keep the canvas below the view."""

@@ -2,8 +2,8 @@
 
 Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
 prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
-weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else corners are tracked first. What little
-structure cannot tell, a turn or a zoom about the only mast in the sky, is held where it is.
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else corners are tracked first. What
+little structure cannot tell, a turn or a zoom about the only mast in the sky, is held where it is.
 
 The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
 much what still differs may have moved it.
@@ -210,7 +210,7 @@ class Key:
 
 def likeness(one: Array, other: Array) -> float:
     """Correlation of two samples whose means are 0, -1..1."""
-    return float(one @ other) / (float(np.sqrt((one @ one) * (other @ other))) + 1e-12)
+    return float(one @ other) / (float(np.sqrt(float(one @ one) * float(other @ other))) + 1e-12)
 
 
 def ridged(normal: Array) -> Array:
