@@ -95,7 +95,7 @@ class Ground:
             np.copyto(self._canvas[self._inner], changed)
             return
         if self._even:
-            self._age[self._inner] = min(clock[1], BACKGROUND_S)
+            self._age[self._inner] = self._young[self._young >= 0] = min(clock[1], BACKGROUND_S)
             self._even = False
         change = (changed - given) * self._boost(logits, clock)
         self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])

@@ -36,7 +36,7 @@ ALIKE = 0.6  # correlation of the structure of two pictures of one place
 SHARE = 0.4  # of the structure that must take part
 CERTAIN = 0.35  # px of the plane: standard deviation of where the structure lies
 # shift (x, y), zoom, turn, stretch, shear, gain: 1 / variance before anything is seen, px at the right edge
-TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 1.5, 1.5, 0.3, 0.3, 10.0]))
+TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 3.0, 3.0, 0.3, 0.3, 10.0]))
 
 
 @dataclass(frozen=True, slots=True)
