@@ -79,7 +79,9 @@ def shot(still: Array, view: Array, rng: np.random.Generator, noise: float) -> A
 def fly(still: Array, motion: str, frames: int, seed: int, noise: float) -> dict[str, Any]:
     """Errors (px) by lag, how many frames were flagged, and CPU seconds a frame."""
     rng = np.random.default_rng(seed)
-    steady, past, cost = Steady(), [], []
+    steady = Steady()
+    past: list[tuple[Array, Array, State]] = []
+    cost: list[float] = []
     errors: dict[str, list[float]] = {name: [] for name in LAGS}
     lost = 0
     for at, truth in enumerate(flight(motion, still.shape[::-1], frames, rng)):

@@ -205,7 +205,7 @@ class Key:
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""
-        return float(np.sqrt(max(0.0, step[:6] @ self._spread @ step[:6])))
+        return float(np.sqrt(max(0.0, float(step[:6] @ self._spread @ step[:6]))))
 
 
 def likeness(one: Array, other: Array) -> float:
