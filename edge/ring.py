@@ -77,6 +77,7 @@ class Ring:
         """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so. Without
         a view nothing is known of the past, and such a step is not to be written."""
         slots = {lag: self._nearest(captured, lag) for lag in self._lags}
+        moved = {} if view is None else {s: between(view, self._views[s]) for s in slots.values() if s is not None}
         found: dict[str, Array] = {}
         for name, state in self._states.items():
             slot, missing = slots.get(state.lag_s), frame if state.missing == "frame" else self._zeros[name]
@@ -89,7 +90,7 @@ class Ring:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
                 past = self._history[state.source][slot]
-                found[name] = self._seen(name, past, between(view, self._views[slot]), missing)
+                found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
         return found

@@ -39,8 +39,10 @@ def in_cells(transform: Array, across: float, down: float | None = None) -> Arra
     down = across if down is None else down
     if across == down == 1:
         return transform
-    to_px = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
-    made: Array = np.linalg.inv(to_px) @ transform @ to_px
+    x, y = (across - 1) / 2, (down - 1) / 2
+    to_px = np.array([[across, 0, x], [0, down, y], [0, 0, 1]])
+    to_cells = np.array([[1 / across, 0, -x / across], [0, 1 / down, -y / down], [0, 0, 1]])
+    made: Array = to_cells @ transform @ to_px
     return made
 
 

@@ -44,7 +44,7 @@ def error(found: Array, true: Array) -> float:
     "true",
     [placed(0.4, -0.3), placed(7.3, 2.6), placed(-21, 14.5), placed(3, 1, turn=0.03), placed(-2, 0.5, zoom=1.04)],
 )
-@pytest.mark.parametrize(("contrast", "bar"), [(1.0, 0.4), (0.15, 0.7)])
+@pytest.mark.parametrize(("contrast", "bar"), [(1.0, 0.4), (0.15, 0.9)])
 def test_a_picture_is_laid_over_another(true: Array, contrast: float, bar: float) -> None:
     faint = 120 + contrast * (WIDE - 120)
     fit = Key(Structure(plane(placed(), 1, faint))).fit(Structure(plane(true, 2, faint)), STILL)
