@@ -97,7 +97,9 @@ class Ground:
         if self._even:
             self._age[self._inner] = self._young[self._young >= 0] = min(clock[1], BACKGROUND_S)
             self._even = False
-        change = (changed - given) * self._boost(logits, clock)
+        change = changed - given
+        most = np.maximum(np.abs(change), np.abs(frame - given))  # faster, but never beyond the frame
+        change = np.clip(change * self._boost(logits, clock), -most, most)
         self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])
         if transform is not None:
             self._follow(view, resting)
