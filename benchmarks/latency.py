@@ -30,7 +30,7 @@ from edge.channel import Channel
 from edge.errors import FgstpError
 from edge.mqtt import Publisher
 from edge.payload import encode
-from edge.records import Frame, Quality, Segmentation
+from edge.records import Array, Frame, Quality, Segmentation
 from edge.segmenter import Segmenter
 from edge.store import Message
 
@@ -87,9 +87,9 @@ class TimedSegmenter(Segmenter):
 
     phase = 0  # frames
 
-    def step(self, frame: Frame) -> Segmentation:
+    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation:
         """The real one's work, and the script's mask."""
-        made = super().step(frame)
+        made = super().step(frame, prior)
         shown = (frame.index + self.phase) % PERIOD < PERIOD // 2
         mask, logits = np.zeros_like(made.mask), np.full_like(made.logits, -CERTAIN)
         if shown:

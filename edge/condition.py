@@ -68,7 +68,7 @@ class Leak:
     started_captured: float
     started_index: int
     last_seen: float
-    box: Box  # where its largest part was seen last
+    box: Box  # where its largest part was seen last, on the ground
     peak_area_px: int
     event_id: str = ""  # from here on: only once it is raised
     sequence: int = 0
@@ -212,11 +212,23 @@ def _counted(summary: Summary, settings: AlarmSettings, *, kept: bool = False) -
 
 
 def _place(summary: Summary) -> Box | None:
-    """The box of the plume's largest part: specks elsewhere, or a bird beside the plume, do not move it."""
+    """The box of the plume's largest part, on the ground: specks elsewhere, a bird beside the plume, or the camera's
+    own motion do not move it."""
     if not summary.contour:
         return summary.box
     xs, ys = zip(*summary.contour, strict=True)
-    return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
+    box = min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
+    return box if summary.view is None else _on_ground(box, summary.view)
+
+
+def _on_ground(box: Box, view: tuple[float, ...]) -> Box:
+    """The box around a box through a view (3, 3), row by row."""
+    a, b, c, d, e, f, g, h, i = view
+    x, y, width, height = box
+    corners = [(u, v, g * u + h * v + i) for u in (x, x + width) for v in (y, y + height)]
+    xs, ys = [(a * u + b * v + c) / w for u, v, w in corners], [(d * u + e * v + f) / w for u, v, w in corners]
+    left, top = round(min(xs)), round(min(ys))
+    return left, top, max(1, round(max(xs)) - left), max(1, round(max(ys)) - top)
 
 
 def _overlap(a: Box, b: Box) -> float:

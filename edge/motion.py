@@ -73,9 +73,13 @@ def spread_corners(picture: Array) -> Array:
     return np.concatenate(found)
 
 
-def track(before: Array, after: Array, corners: Array) -> tuple[Array, Array]:
-    """Where the corners (N, 1, 2) are in `after` (Lucas and Kanade), and (N,) whether they were found there."""
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, corners.copy(), winSize=WINDOW, maxLevel=LEVELS)
+def track(before: Array, after: Array, corners: Array, guess: Array | None = None) -> tuple[Array, Array]:
+    """Where the corners (N, 1, 2) are in `after` (Lucas and Kanade), and (N,) whether they were found there; `guess` is
+    where they may be."""
+    start, flags = (corners, 0) if guess is None else (guess.astype(np.float32), cv2.OPTFLOW_USE_INITIAL_FLOW)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, corners, start.copy(), winSize=WINDOW, maxLevel=LEVELS, flags=flags
+    )
     return there, found[:, 0].astype(bool)
 
 

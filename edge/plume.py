@@ -1,19 +1,23 @@
 """What a plume shows only over time: which way its gas drifts, where it comes from, and that it flickers at all.
 
-All work on reduced pictures of at most 80 x 60 cells, in source pixels and seconds outside.
+All work on reduced pictures of at most 80 x 60 cells, in source pixels and seconds outside. On a camera that moves all
+of it follows the ground: `view` (see `edge.warp`) says where the cells lie.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from edge.records import Array, Point
+from edge.warp import STILL, between, draw, reach, shifted, whole
 
 WIDTH, HEIGHT = 80, 60
+KNOWN = 0.95  # share of a cell that must have been seen
 
 
 class Drift:
@@ -30,19 +34,21 @@ class Drift:
     FEWEST = 20  # cells that a fit needs
 
     def __init__(self) -> None:
-        self._before: tuple[float, Array, Array] | None = None
+        self._before: tuple[float, Array, Array, Array] | None = None
         self._velocity: Array | None = None  # cells a second
 
-    def step(self, captured: float, contrast: Array, gas: Array) -> Array | None:
+    def step(self, captured: float, contrast: Array, gas: Array, view: Array = STILL) -> Array | None:
         """`contrast` and `gas` (share of a cell that is gas), (h, w) float32. Cells a second (x, y)."""
         if self._before is None:
-            self._before = captured, contrast, gas
+            self._before = captured, contrast, gas, view
             return None
-        then, earlier, gas_then = self._before
+        then, earlier, gas_then, viewed = self._before
         elapsed = captured - then
         if elapsed < self.STEP_S:
             return self._velocity
-        self._before = captured, contrast, gas
+        self._before = captured, contrast, gas, view
+        if (transform := between(view, viewed)) is not None:
+            earlier, gas_then = drawn(earlier, transform), drawn(gas_then, transform)
         inside = cv2.compare(cv2.min(gas, gas_then), 0.9, cv2.CMP_GT).astype(bool)
         if np.count_nonzero(inside) >= self.FEWEST:
             velocity = carried(earlier, contrast, inside) / elapsed
@@ -76,18 +82,21 @@ class Origin:
     SHARE = 0.25  # of a cell that must be gas: a jet is narrower than a cell where it begins
     PERSISTENT = 0.8  # of the highest persistence
     END = 0.05  # share of the persistent cells that make up the upwind end
+    TURNED = 2.0  # cells that the corners may be off before the persistence is drawn anew; each time it blurs
 
     def __init__(self) -> None:
         self._persistence: Array | None = None
+        self._view = STILL
         self._then = 0.0
         self._since = 0.0
 
-    def step(self, captured: float, gas: Array, drift: Array | None) -> Point | None:
+    def step(self, captured: float, gas: Array, drift: Array | None, view: Array = STILL) -> Point | None:
         """`gas` (h, w), share of a cell that is gas now. The origin in cells (x, y); None while there is too little."""
         gas = (gas >= min(self.SHARE, float(gas.max()))).astype(np.float32)
         if self._persistence is None:
-            self._persistence, self._since = gas, captured
+            self._persistence, self._since, self._view = gas, captured, view
         else:
+            self._follow(view)
             # a running mean at first, then exponential
             share = (captured - self._then) / (min(captured - self._since, self.MEMORY_S) + 1e-6)
             cv2.accumulateWeighted(gas, self._persistence, min(1.0, share))
@@ -103,6 +112,19 @@ class Origin:
         along = xs * drift[0] + ys * drift[1]
         end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
         return float(xs[end].mean()) + 0.5, float(ys[end].mean()) + 0.5
+
+    def _follow(self, view: Array) -> None:
+        """Bring the persistence below the present view, by whole cells where these will do."""
+        assert self._persistence is not None
+        size = self._persistence.shape[1], self._persistence.shape[0]
+        transform = between(view, self._view)
+        if transform is None:
+            return
+        if reach(shifted(*(-side for side in whole(transform, size))) @ transform, size) > self.TURNED:
+            self._persistence, self._view = drawn(self._persistence, transform), view
+        elif any(step := whole(transform, size)):
+            self._persistence = drawn(self._persistence, shifted(*step))
+            self._view = self._view @ shifted(*step)
 
 
 class Flicker:
@@ -120,36 +142,68 @@ class Flicker:
     FEWEST = 20  # cells elsewhere that tell what is usual
 
     def __init__(self) -> None:
-        self._pictures: deque[tuple[float, Array]] = deque()  # the oldest one is LAG_S old
+        self._pictures: deque[Look] = deque()  # the oldest one is LAG_S old
         self._looks: deque[tuple[float, float]] = deque()  # the last MEMORY_S
 
-    def see(self, captured: float, picture: Array) -> None:
-        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume."""
-        if self._pictures and self._pictures[-1][1].shape != picture.shape:  # the camera has another resolution
+    def see(self, captured: float, picture: Array, view: Array = STILL, fine: Array | None = None) -> None:
+        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume. Where the view moves, cells do
+        not lie over each other: `fine` is what the picture was reduced from, in any unit, and `view` that of its px."""
+        if self._pictures and self._pictures[-1].cells.shape != picture.shape:  # the camera has another resolution
             self._pictures.clear()
-        self._pictures.append((captured, picture))
-        while len(self._pictures) > 1 and captured - self._pictures[1][0] >= self.LAG_S - 1e-3:
+        self._pictures.append(Look(captured, picture, view, fine))
+        while len(self._pictures) > 1 and captured - self._pictures[1].captured >= self.LAG_S - 1e-3:
             self._pictures.popleft()
 
     def step(self, gas: Array) -> float:
         """Of the picture seen last, with `gas` (h, w), share of a cell that is gas. Where all of the view is gas there
         is nothing to compare it with but a still view."""
-        (_, before), (captured, after) = self._pictures[0], self._pictures[-1]
-        change = after - before
-        change = np.abs(change - np.median(change))  # all of it brighter: the camera's gain
+        before, after = self._pictures[0], self._pictures[-1]
+        change, known = changed(before, after)
+        change = np.abs(change - np.median(change[known]))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
-        elsewhere = cv2.dilate(plume.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+        elsewhere = (cv2.dilate(plume.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0) & known
         usual = float(np.median(change[elsewhere])) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
-        self._looks.append((captured, (float(np.median(change[plume])) + self.FLOOR) / (usual + self.FLOOR)))
-        while captured - self._looks[0][0] > self.MEMORY_S:
+        lively = float(np.median(change[plume & known])) if (plume & known).any() else usual  # not seen before: unknown
+        self._looks.append((after.captured, (lively + self.FLOOR) / (usual + self.FLOOR)))
+        while after.captured - self._looks[0][0] > self.MEMORY_S:
             self._looks.popleft()
         return float(np.median([ratio for _, ratio in self._looks]))
 
     def lost(self) -> None:
         """There is no plume now."""
         self._looks.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A picture that the flicker is measured from."""
+
+    captured: float
+    cells: Array  # (h, w) grey levels
+    view: Array
+    fine: Array | None
+
+
+def changed(before: Look, after: Look) -> tuple[Array, Array]:
+    """What each cell of a view has changed by, and (h, w) bool where that is known: seen before."""
+    transform = between(after.view, before.view)
+    if transform is None or before.fine is None or after.fine is None:
+        return after.cells - before.cells, np.ones(after.cells.shape, bool)
+    then, seen = np.zeros_like(after.fine), np.zeros(after.fine.shape, np.uint8)
+    draw(before.fine, transform, then)
+    draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)
+    share = reduce(seen)
+    unit = float(after.cells.mean()) / max(float(after.fine.mean()), 1e-6)
+    return unit * (reduce(after.fine) - reduce(then)), share > KNOWN
+
+
+def drawn(cells: Array, transform: Array) -> Array:
+    """Cells as another view shows them; what it did not see is 0."""
+    out = np.zeros_like(cells)
+    draw(cells, transform, out)
+    return out
 
 
 def reduce(plane: Array) -> Array:

@@ -6,15 +6,17 @@ tracked, for one more. Levels are on the 0..1 scale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from edge.motion import shift
 from edge.records import Array, Quality
+from edge.steady import Sight, State, Steady
 from edge.stuck import Stuck
 from edge.view import View
+from edge.warp import STILL, between, carried
 
 NO_SCENE = Quality.SHUTTER | Quality.DARK | Quality.SATURATED
 
@@ -43,6 +45,8 @@ class Verdict:
 
     quality: Quality
     gain: tuple[float, float] = (1.0, 0.0)
+    view: Array = field(default_factory=lambda: STILL)  # (3, 3): px of the plane -> px of the ground; see `edge.warp`
+    renewed: bool = False  # the ground is another one than that of the pictures before
 
 
 class Watch:
@@ -67,11 +71,12 @@ class Watch:
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
         self._same_since = 0.0
         self._stuck = Stuck()
-        self._anchor: tuple[float, Array] | None = None  # what motion is measured against
+        self._steady = Steady()
+        self._anchor: tuple[float, Array, Array] | None = None  # what motion is measured against: time, picture, view
         self._moved: tuple[bool, ...] = ()  # the last three looks
 
-    def step(self, image: Array, plane: Array, captured: float) -> Verdict:
-        """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model."""
+    def step(self, image: Array, plane: Array, captured: float, prior: Array | None = None) -> Verdict:
+        """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model; `prior` as Steady's."""
         small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
         held = self._held(small if self._partly else image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
@@ -82,18 +87,25 @@ class Watch:
         self._contrast = deviation
         before, self._small = self._small, small
         verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
+        motion, sight = self._motion(plane, captured, prior)
+        if verdict.quality & Quality.CUT and sight.state is State.MOVING:
+            verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
         if verdict.quality:
             self._anchor, self._moved = None, ()
+            motion &= Quality.UNREGISTERED
+            if verdict.quality & Quality.CUT:
+                self._steady.reset()
+                motion, sight = Quality.GOOD, self._steady.step(plane, captured)
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        quality = verdict.quality | self._motion(plane, captured)
+        quality = verdict.quality | motion
         # 16 bits come without a codec, and their noise may be far below one level of the plane
         stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
         if stuck or captured - self._same_since > FROZEN_S:
             quality |= Quality.FROZEN
         if self._view.changed if quality else self._view.step(small, captured):
             quality |= Quality.VIEW_CHANGED
-        return Verdict(quality, verdict.gain)
+        return Verdict(quality, verdict.gain, sight.view, sight.renewed)
 
     def rescale(self, gain: float, offset: float) -> None:
         """The pictures to come are gain x + offset of those before: a new mapping of 16-bit values."""
@@ -110,16 +122,37 @@ class Watch:
         self._same_since = captured
         return held
 
-    def _motion(self, plane: Array, captured: float) -> Quality:
-        """MOVING when two of the last three looks saw the view shift."""
-        if self._anchor is None or captured - self._anchor[0] >= CHECK_S:
+    def _motion(self, plane: Array, captured: float, prior: Array | None) -> tuple[Quality, Sight]:
+        """MOVING when two of the last three looks saw the view shift, UNREGISTERED when it cannot be said where to."""
+        due = self._anchor is None or captured - self._anchor[0] >= CHECK_S
+        sight = self._steady.step(plane, captured, look=due, prior=prior)
+        if due:
             grey = cv2.convertScaleAbs(cv2.resize(plane, TRACKED, interpolation=cv2.INTER_AREA), alpha=255)
             if self._anchor is not None:
-                found, elapsed = shift(self._anchor[1], grey), captured - self._anchor[0]
-                fast = np.hypot(found.dx, found.dy) / TRACKED[0] > MOVING_PX_S * elapsed
-                self._moved = (*self._moved[-2:], bool(fast and found.share > MOVED and found.spread > SPREAD))
-            self._anchor = captured, grey
-        return Quality.MOVING if sum(self._moved) >= 2 else Quality.GOOD
+                self._moved = (*self._moved[-2:], self._shifted(plane, grey, captured, sight))
+            self._anchor = captured, grey, sight.view
+        moving = sum(self._moved) >= 2
+        state = self._steady.told(moving, captured)
+        quality = Quality.MOVING if moving else Quality.GOOD
+        return quality | (Quality.UNREGISTERED if state is State.LOST else Quality.GOOD), sight
+
+    def _shifted(self, plane: Array, grey: Array, captured: float, sight: Sight) -> bool:
+        """Whether the view has shifted since the last look: by its registration, or where there is none by corners."""
+        assert self._anchor is not None
+        then, before, view = self._anchor
+        least = MOVING_PX_S * (captured - then)
+        height, width = plane.shape
+        if sight.state is State.MOVING:
+            transform = between(sight.view, view)
+            return transform is not None and middle_shift(transform, width, height) / width > least
+        found = shift(before, grey)
+        return bool(np.hypot(found.dx, found.dy) / TRACKED[0] > least and found.share > MOVED and found.spread > SPREAD)
+
+
+def middle_shift(transform: Array, width: int, height: int) -> float:
+    """How far a transform takes the middle of a picture, px."""
+    middle = np.array([(width / 2, height / 2)])
+    return float(np.hypot(*(carried(middle, transform) - middle)[0]))
 
 
 def nothing(image: Array, mean: float) -> Quality:

@@ -10,10 +10,13 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Point = tuple[float, float]
+STILL: Array = np.eye(3)  # a view that has not moved
+STILL.setflags(write=False)
 
 
 class Quality(enum.Flag):
@@ -25,11 +28,12 @@ class Quality(enum.Flag):
     CUT = enum.auto()  # another view: state was reset
     GAIN = enum.auto()  # the camera changed its gain (AGC step): what is remembered was rescaled
     SHUTTER = enum.auto()  # a shutter (NUC) event: the frame shows no scene
-    MOVING = enum.auto()  # the view moves: temporal differences are not to be believed
+    MOVING = enum.auto()  # the view moves, and what is remembered with it
     FROZEN = enum.auto()  # the camera repeats one frame
     DARK = enum.auto()  # black: nothing to see
     SATURATED = enum.auto()  # white: nothing to see
     VIEW_CHANGED = enum.auto()  # not the view of the last minutes: the mask holds, places in the view may not
+    UNREGISTERED = enum.auto()  # the view moves, where to is not known: temporal differences are not to be believed
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +47,7 @@ class Quality(enum.Flag):
             Quality.CUT
             | Quality.GAP
             | Quality.SHUTTER
-            | Quality.MOVING
+            | Quality.UNREGISTERED
             | Quality.FROZEN
             | Quality.DARK
             | Quality.SATURATED
@@ -71,6 +75,9 @@ class Segmentation:
     image: Array  # (h, w) float32 0..1, the frame as the model saw it; w, h: its input without letterbox borders
     background: Array  # (h, w) float32 0..1, what the image was compared with
     quality: Quality
+    view: Array = field(
+        default_factory=lambda: STILL
+    )  # (3, 3): px of `image` -> px of the ground (see `edge.warp`), the same while the camera stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ class Summary:
     flicker: float  # how much livelier the plume is than the rest of the view, 1: not at all; 0 without a plume
     noise: float  # temporal noise sigma, grey levels
     quality: Quality
+    view: tuple[float, ...] | None = None  # (3, 3), row by row: px -> px of the ground; None: where the camera stood
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,11 @@ trained on, and counts as missing. So frame rates from 5 a second on will do for
 step 0.111 s ago answers it), and there is no upper limit: steps nearer to each other than about a quarter of the
 shortest lag are not kept, and memory stays the same at 60 fps.
 
-Everything is allocated once. What `read` gives are views: they hold until the next `write`.
+Where the camera moves, both calls are given its `view` of the ground (see `edge.warp`), and everything is drawn as the
+present view shows it; where a remembered step did not see the ground, the frame or zeros stand in as for a missing one.
+As long as the view stays the same, what is remembered is handed out bit for bit.
+
+Everything is allocated once. What `read` gives are views: they hold until the next `write` or `read`.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ import numpy as np
 
 from edge.contract import ModelSpec
 from edge.errors import ModelError
+from edge.ground import Ground
 from edge.records import Array
+from edge.warp import STILL, between, draw, in_cells
 
 YOUNGEST, OLDEST = 0.6, 1.6  # ages that answer a lag, as a share of it
 SPACING = 0.25 * 0.8  # of the shortest lag between two slots; a fifth is left for the jitter of a 30 fps camera
@@ -34,58 +40,94 @@ class Ring:
     def __init__(self, spec: ModelSpec) -> None:
         lags = sorted({state.lag_s for state in spec.states.values() if state.lag_s > 0})
         self._states = spec.states
+        self._width = spec.size[0]
         self._lags = lags
         self._spacing = SPACING * lags[0] if lags else math.inf
         slots = math.ceil(OLDEST * lags[-1] / self._spacing) + 2 if lags else 0
         shapes = {s.source: spec.inputs[name].shape for name, s in spec.states.items()}
         lagged = sorted({s.source for s in spec.states.values() if s.lag_s > 0})
-        recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0})
+        grounds = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing == "frame"})
+        recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing != "frame"})
         self._history: dict[str, Array] = {source: np.zeros((slots, *shapes[source]), np.float32) for source in lagged}
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
+        self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
+        self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
+        self._drawn: dict[str, Array] = {name: np.zeros(spec.inputs[name].shape, np.float32) for name in spec.states}
         self._zeros: dict[str, Array] = {
             name: np.zeros(spec.inputs[name].shape, np.float32)
             for name, s in spec.states.items()
             if s.missing == "zeros"
         }
         self._captured = np.full(slots, NEVER)  # of each slot
+        self._views: Array = np.stack([STILL] * slots) if slots else np.zeros((0, 3, 3))  # of each slot
+        self._view: Array = STILL  # of the previous step
+        self._started = NEVER  # capture time of the first step
         self._next = 0  # the slot to be written
         self._last = NEVER  # capture time of the previous step, kept in a slot or not
         # states in the grey scale of the frame: what `rescale` changes
         pictures = {s.source for s in spec.states.values() if s.missing == "frame"}
-        self._pictures = [
-            a for kept in (self._history, self._recent) for source, a in kept.items() if source in pictures
-        ]
+        self._pictures = [a for source, a in self._history.items() if source in pictures]
 
     @property
     def last(self) -> float | None:
         """Capture time of the previous step; None after a reset."""
         return None if self._last == NEVER else self._last
 
-    def read(self, captured: float, frame: Array) -> dict[str, Array]:
-        """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so."""
+    def read(self, captured: float, frame: Array, view: Array | None = STILL) -> dict[str, Array]:
+        """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so. Without
+        a view nothing is known of the past, and such a step is not to be written."""
         slots = {lag: self._nearest(captured, lag) for lag in self._lags}
+        moved = {} if view is None else {s: between(view, self._views[s]) for s in slots.values() if s is not None}
         found: dict[str, Array] = {}
         for name, state in self._states.items():
-            slot = slots.get(state.lag_s)
-            if state.lag_s == 0 and self._last != NEVER:
-                found[name] = self._recent[state.source]
+            slot, missing = slots.get(state.lag_s), frame if state.missing == "frame" else self._zeros[name]
+            if view is None:
+                found[name] = missing
+            elif state.lag_s == 0 and state.source in self._grounds:
+                shown = self._grounds[state.source].read(view, frame[0, 0])
+                found[name] = self._given[state.source] = frame if shown.base is frame else shown[None, None]
+            elif state.lag_s == 0 and self._last != NEVER:
+                found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
-                found[name] = self._history[state.source][slot]
+                past = self._history[state.source][slot]
+                found[name] = self._seen(name, past, moved[slot], missing)
             else:
-                found[name] = frame if state.missing == "frame" else self._zeros[name]
+                found[name] = missing
         return found
 
-    def write(self, captured: float, frame: Array, outputs: dict[str, Array]) -> None:
-        """Remember a step: what it was given and what it computed."""
+    def write(self, captured: float, frame: Array, outputs: dict[str, Array], view: Array = STILL) -> None:
+        """Remember a step: what it was given and what it computed, `read` before it with the same view."""
+        self._started = captured if self._last == NEVER else self._started
+        clock = captured - self._last if self._last != NEVER else 0.0, captured - self._started
+        for source, ground in self._grounds.items():
+            given = self._given.get(source, frame)
+            changed = frame if source == "frame" else outputs[source]
+            ground.write(view, frame[0, 0], given[0, 0], changed[0, 0], outputs["logits"][0, 0], clock)
         for source, kept in self._recent.items():
             np.copyto(kept, frame if source == "frame" else outputs[source])
-        self._last = captured
+        self._last, self._view = captured, view
         if not self._lags or captured - self._captured[self._next - 1] < self._spacing:
             return
         for source, kept in self._history.items():
             np.copyto(kept[self._next], frame if source == "frame" else outputs[source])
-        self._captured[self._next] = captured
+        self._captured[self._next], self._views[self._next] = captured, view
         self._next = (self._next + 1) % len(self._captured)
+
+    def skip(self, captured: float) -> None:
+        """A step passes of which nothing is remembered."""
+        if self._last != NEVER:
+            self._last = captured
+
+    def _seen(self, name: str, past: Array, transform: Array | None, missing: Array) -> Array:
+        """A remembered state (1, C, h, w) as the present view shows it."""
+        if transform is None:
+            return past
+        out = self._drawn[name]
+        np.copyto(out, missing)
+        transform = in_cells(transform, self._width / out.shape[3])
+        for plane, drawn in zip(past.reshape(-1, *past.shape[-2:]), out[0], strict=True):
+            draw(plane, transform, drawn)
+        return out
 
     def age(self, captured: float, lag: float) -> float | None:
         """How old the step is that answers a lag, in seconds; None where it is missing."""
@@ -97,17 +139,22 @@ class Ring:
         for kept in self._pictures:
             kept *= np.float32(gain)
             kept += np.float32(offset)
+        for ground in self._grounds.values():
+            ground.rescale(gain, offset)
 
     def reset(self) -> None:
         """Forget everything."""
         self._captured.fill(NEVER)
         self._next = 0
         self._last = NEVER
+        for ground in self._grounds.values():
+            ground.reset()
 
     def dump(self) -> dict[str, Array]:
         """A copy of all that is remembered; a ring that loads it goes on bit for bit."""
         return {name: array.copy() for name, array in self._arrays().items()} | {
-            "cursor": np.array([self._next, self._last], np.float64)
+            "cursor": np.array([self._next, self._last, self._started, *self._view.ravel()], np.float64),
+            **{f"{source}/cursor": ground.cursor() for source, ground in self._grounds.items()},
         }
 
     def load(self, state: dict[str, Array]) -> None:
@@ -121,7 +168,10 @@ class Ring:
                 )
         for name, array in own.items():
             np.copyto(array, state[name])
-        self._next, self._last = int(state["cursor"][0]), float(state["cursor"][1])
+        self._next, self._last, self._started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
+        self._view = state["cursor"][3:].reshape(3, 3).copy()
+        for source, ground in self._grounds.items():
+            ground.resume(state[f"{source}/cursor"])
 
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
@@ -133,4 +183,5 @@ class Ring:
     def _arrays(self) -> dict[str, Array]:
         history = {f"history/{source}": array for source, array in self._history.items()}
         recent = {f"recent/{source}": array for source, array in self._recent.items()}
-        return {"captured": self._captured, **history, **recent}
+        grounds = {f"{source}/{n}": a for source, ground in self._grounds.items() for n, a in ground.arrays().items()}
+        return {"captured": self._captured, "views": self._views, **history, **recent, **grounds}

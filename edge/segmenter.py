@@ -73,14 +73,15 @@ class Segmenter:
         """An operator says that the present view is the right one."""
         self._watch.accept_view()
 
-    def step(self, frame: Frame) -> Segmentation:
-        """The mask of one frame, and how far it is to be believed."""
+    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation:
+        """The mask of one frame, and how far it is to be believed. `prior` (3, 3) is the camera's motion by gyro or
+        telemetry, where there is any: px of this frame as the model sees it -> px of the frame before."""
         inputs = self._preprocessor.step(frame.image)
         picture = self._preprocessor.geometry.crop(inputs[0, 0])
-        quality = self._look(frame, picture)
+        quality, view = self._look(frame, picture, prior)
         if quality & NO_SCENE and not quality & (Quality.GAIN | Quality.CUT):
             return self._blank(frame, picture, quality)
-        outputs, background = self._infer(frame.captured, inputs)
+        outputs, background = self._infer(frame.captured, inputs, view, quality)
         if frame.captured - self._started < self.spec.longest_lag - 1e-3:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
@@ -98,6 +99,7 @@ class Segmenter:
             image=picture.copy(),
             background=geometry.crop(background).copy(),
             quality=quality,
+            view=view,
         )
 
     def _exclusion(self, geometry: Geometry) -> Array | None:
@@ -116,8 +118,8 @@ class Segmenter:
             self._excluded_for = geometry.source
         return self._excluded
 
-    def _look(self, frame: Frame, picture: Array) -> Quality:
-        """What is wrong with this frame; forgets or rescales what must not be compared with it."""
+    def _look(self, frame: Frame, picture: Array, prior: Array | None) -> tuple[Quality, Array]:
+        """What is wrong with this frame, and its view; forgets or rescales what must not be compared with it."""
         quality = Quality.GOOD
         last = self._ring.last
         if last is not None and not 0 <= frame.captured - last <= self._gap:
@@ -128,24 +130,29 @@ class Segmenter:
             quality |= Quality.GAIN
             self._ring.rescale(*mapping)
             self._watch.rescale(*mapping)
-        verdict = self._watch.step(frame.image, picture, frame.captured)
-        if verdict.quality & Quality.CUT:
+        verdict = self._watch.step(frame.image, picture, frame.captured, prior)
+        if verdict.quality & Quality.CUT or verdict.renewed:
             self._ring.reset()
         if verdict.quality & Quality.GAIN:
             self._ring.rescale(*verdict.gain)
-        return quality | verdict.quality
+        return quality | verdict.quality, verdict.view
 
-    def _infer(self, captured: float, inputs: Array) -> tuple[dict[str, Array], Array]:
+    def _infer(self, captured: float, inputs: Array, view: Array, quality: Quality) -> tuple[dict[str, Array], Array]:
         """Run the model on (1, 1, H, W); its outputs, and the background (H, W) that it compared the frame with."""
+        if quality & Quality.UNREGISTERED:  # nobody knows where it belongs: it has no past, and is none
+            self._clock[0] = 0, 0
+            states = self._ring.read(captured, inputs, None)
+            self._ring.skip(captured)
+            return self.backend.run({"frame": inputs, "clock": self._clock, **states}), inputs[0, 0].copy()
         last = self._ring.last
         if last is None:
             self._started = last = captured
         self._clock[0] = captured - last, captured - self._started
-        states = self._ring.read(captured, inputs)
+        states = self._ring.read(captured, inputs, view)
         background = states[self._background] if self._background else inputs
         before = background[0, 0].copy()  # the ring is about to overwrite it
         outputs = self.backend.run({"frame": inputs, "clock": self._clock, **states})
-        self._ring.write(captured, inputs, outputs)
+        self._ring.write(captured, inputs, outputs, view)
         return outputs, before
 
     def _blank(self, frame: Frame, picture: Array, quality: Quality) -> Segmentation:

@@ -68,13 +68,14 @@ class Study:
         self._check(frame)
         seen = self._segmenter.step(frame)
         span, restless = 0.0, b""
-        if seen.quality & Quality.GAIN or not seen.quality.believable:
+        believed = seen.quality.believable and not seen.quality & Quality.MOVING  # a place in the view is no place then
+        if seen.quality & Quality.GAIN or not believed:
             self._forget()
-        if seen.quality.believable:
+        if believed:
             self.lowest = np.minimum(self.lowest, seen.image) if self.lowest.size else seen.image
             self.highest = np.maximum(self.highest, seen.image) if self.highest.size else seen.image
             span, restless = self._compare(frame.captured, seen.image)
-        near = seen.quality.believable and seen.logits.max() > self._bar
+        near = believed and seen.logits.max() > self._bar
         logits = zlib.compress(self._coded(seen.logits).tobytes(), 1) if near else None
         film = len(self.names) - 1
         self.glimpses.append(Glimpse(film, frame.index, frame.captured, seen.quality, span, logits, restless))

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 
 from edge.plume import Drift, Flicker, Origin, reduce
-from edge.records import Array, Point, Quality, Segmentation, Summary
+from edge.records import STILL, Array, Point, Quality, Segmentation, Summary
+from edge.warp import in_cells
 
 CONTOUR_POINTS = 32
 NOISE_FLOOR = 0.5  # grey levels: less than the rounding to 8 bits makes, so that clean footage has no endless contrast
 FORGET_S = 5.0  # after this long without gas the next plume is another one
-NEW_VIEW = Quality.CUT | Quality.GAP
+NEW_VIEW = Quality.CUT | Quality.GAP | Quality.UNREGISTERED
 
 
 class Summariser:
@@ -34,7 +35,9 @@ class Summariser:
             self.reset()
         if quality & Quality.GAIN or not quality.believable:
             self._flicker = Flicker()  # such a change is the camera's
-        self._flicker.see(frame.captured, reduce(segmentation.image) * np.float32(255))
+        cells, view = reduce(segmentation.image) * np.float32(255), segmentation.view
+        self._flicker.see(frame.captured, cells, view, segmentation.image)
+        placed = placed_in(view, segmentation.image.shape, mask.shape)
         box = cv2.boundingRect(mask)
         if not box[2]:
             self._flicker.lost()
@@ -56,6 +59,7 @@ class Summariser:
                 flicker=0.0,
                 noise=segmentation.noise,
                 quality=quality,
+                view=placed,
             )
         self._seen = frame.captured
         x, y, w, h = box
@@ -81,6 +85,7 @@ class Summariser:
             flicker=self._flicker.step(gas),
             noise=segmentation.noise,
             quality=quality,
+            view=placed,
         )
 
     def _follow(self, segmentation: Segmentation, gas: Array) -> tuple[Point | None, Point | None]:
@@ -91,10 +96,19 @@ class Summariser:
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
         if contrast.shape != gas.shape:
             contrast = cv2.resize(contrast, gas.shape[::-1], interpolation=cv2.INTER_AREA)
-        velocity = self._drift.step(captured, contrast, gas)
-        origin = self._origin.step(captured, gas, velocity)
+        fine = segmentation.image.shape
+        view = in_cells(segmentation.view, fine[1] / gas.shape[1], fine[0] / gas.shape[0])
+        velocity = self._drift.step(captured, contrast, gas, view)
+        origin = self._origin.step(captured, gas, velocity, view)
         drift = None if velocity is None else (float(velocity[0]) * across, float(velocity[1]) * down)
         return drift, None if origin is None else (origin[0] * across, origin[1] * down)
+
+
+def placed_in(view: Array, shape: tuple[int, ...], source: tuple[int, ...]) -> tuple[float, ...] | None:
+    """A view of a picture (h, w) as one of its source (H, W), row by row; None where the camera has not moved."""
+    if view is STILL or np.array_equal(view, STILL):
+        return None
+    return tuple(in_cells(view, shape[1] / source[1], shape[0] / source[0]).ravel().tolist())
 
 
 def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:

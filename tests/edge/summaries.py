@@ -17,6 +17,7 @@ def summary(
     cnr: float = 4.0,
     confidence: float = 0.95,
     flicker: float = 3.0,
+    view: tuple[float, ...] | None = None,
 ) -> Summary:
     """One frame of a 320x240 camera with a plume that fills `box`, or none."""
     area = 0 if box is None else box[2] * box[3]
@@ -41,4 +42,5 @@ def summary(
         flicker=flicker if box else 0.0,
         noise=1.2,
         quality=quality,
+        view=view,
     )

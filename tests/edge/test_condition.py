@@ -279,3 +279,24 @@ def test_a_leak_that_nobody_watches_any_more_is_ended():
     assert end.sequence == state.leak.sequence + 1
     assert end.duration_s == pytest.approx(60)
     assert not end.quality.believable
+
+
+def test_a_leak_that_stands_on_the_ground_is_in_one_place_for_a_camera_that_flies() -> None:
+    """It crosses the view in a second and a half, and only its view tells that it stands."""
+    boxes = [(280 - 6 * i, 100, 40, 30) for i in range(46)]
+    flown = [
+        summary(i, box=box, quality=Quality.MOVING, view=(1, 0, 6 * i, 0, 1, 0, 0, 0, 1)) for i, box in enumerate(boxes)
+    ]
+    state, events = play([*lasting(2, box=None), *(replace(f, captured=2 + i / 30) for i, f in enumerate(flown))])
+    assert [event.type for event in events] == ["start"]
+    assert state.leak is not None
+    assert state.leak.box == (280, 100, 41, 31)
+    _, unplaced = play([*lasting(2, box=None), *(replace(f, captured=2 + f.index / 30, view=None) for f in flown)])
+    assert not unplaced
+
+
+def test_a_view_that_nobody_can_place_holds_the_alarm() -> None:
+    before = reach(Phase.ACTIVE)
+    state, events = play(lasting(30, 3, box=None, quality=Quality.MOVING | Quality.UNREGISTERED), before)
+    assert state.phase is Phase.ACTIVE
+    assert not events

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.plume import Flicker, reduce
 from edge.records import Array
+from edge.warp import shifted
 from tests.edge import scenes
 
 VIEW = scenes.scene()
@@ -68,3 +70,23 @@ def test_another_resolution_begins_anew() -> None:
         for at in (0.0, 0.3):
             flicker.see(side + at, np.zeros((60, side), np.float32))
             assert flicker.step(reduce(PLUME.astype(np.float32))) == 1.0
+
+
+def test_below_a_moving_view_the_ground_does_not_flicker_and_gas_does() -> None:
+    """A shake of 3 px, known to the pixel fraction; a ghost and a plume that stand on the ground."""
+    wide = scenes.scene(4, 280, 360)
+
+    def played(gas: Callable[[int], Array]) -> float:
+        flicker, rng = Flicker(), np.random.default_rng(0)
+        for i in range(30):
+            view = shifted(*(20 + rng.normal(0, 3, 2)))
+            seen = wide.copy()
+            seen[20:260, 20:340] += gas(i)
+            cut = cv2.warpAffine(seen, view[:2], (320, 240), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+            image = np.float32(scenes.shot(cut, i)) / np.float32(255)
+            flicker.see(i / 15, reduce(image) * 255, view, image)
+            found = flicker.step(reduce(PLUME.astype(np.float32)))
+        return found
+
+    assert played(lambda i: GHOST) < 1.5
+    assert played(lambda i: 40 * scenes.plume(i / 15)) > 2

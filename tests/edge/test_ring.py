@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge import contract
 from edge.contract import ModelSpec
 from edge.errors import ModelError
 from edge.records import Array
 from edge.ring import OLDEST, YOUNGEST, Ring
+from edge.warp import shifted
 
 SHORT, LONG = 2 / 15, 8 / 15
 
@@ -190,3 +192,34 @@ def test_a_gain_step_rescales_pictures_and_nothing_else() -> None:
     np.testing.assert_allclose(after["frame_long"], 1.5 * before["frame_long"] - 0.25)
     np.testing.assert_array_equal(after["key_short"], before["key_short"])
     np.testing.assert_array_equal(after["memory"], before["memory"])
+
+
+def test_what_is_remembered_is_seen_through_the_present_view() -> None:
+    """The camera has gone 8 px to the right: what it saw at x + 8 is now at x, and what came in has no past."""
+    wide = np.random.default_rng(0).random((1, 1, 240, 340), np.float32)
+    shipped = contract.load("student.int8")[0]
+    ring = Ring(shipped)
+    outputs = {name: np.full(tensor.shape, 0.5, np.float32) for name, tensor in shipped.outputs.items()}
+    outputs["key"][..., 3] = 7.0  # a column of cells
+    before, now = wide[..., :320].copy(), wide[..., 8:328].copy()
+    outputs["background_next"] = before
+    ring.read(0.0, before)
+    ring.write(0.0, before, outputs)
+    found = ring.read(2 / 15, now, shifted(8, 0))
+    for name in ("frame_short", "background"):
+        np.testing.assert_allclose(found[name][..., :310], now[..., :310], atol=1e-5)
+        np.testing.assert_array_equal(found[name][..., 313:], now[..., 313:])
+    assert (found["key_short"][..., 2] > 6.9).all()
+    assert not found["key_short"][..., 39].any()
+    assert not found["memory"][..., 78:].any()
+    assert found["memory"][..., :70].all()
+
+
+def test_a_step_without_a_view_has_no_past_and_is_none() -> None:
+    ring, frame = played([i / 15 for i in range(30)]), frame_of(7)
+    found = ring.read(2.0, frame, None)
+    assert found["frame_short"] is frame
+    assert not found["memory"].any()
+    ring.skip(2.0)
+    assert ring.last == 2.0
+    assert ring.age(2.0 + 1 / 15, SHORT) == pytest.approx(2 / 15)

@@ -13,6 +13,7 @@ from edge.errors import ModelError
 from edge.records import Array, Frame, Quality, Segmentation
 from edge.rendering import Rendering
 from edge.segmenter import Segmenter, background_state, open_segmenter
+from edge.warp import shifted
 from tests.edge import models, scenes
 
 VIEW = scenes.scene(0, models.HEIGHT * 4, models.WIDTH * 4)  # as large as the quality checks like it
@@ -292,3 +293,53 @@ def test_the_view_outlives_a_camera_that_was_away(monkeypatch: pytest.MonkeyPatc
     assert seg._watch is watch
     seg.reset()
     assert seg._watch is not watch
+
+
+def flown(views: list[Array], *, gas: bool, fps: float = 15.0) -> tuple[list[Segmentation], list[Array]]:
+    """A pan of 2 px a frame over a wide scene; and where the gas, which stands on the ground, is in each view."""
+    seg = Segmenter(models.spec(size=(320, 240)), models.HandBackend())
+    truth = np.zeros(WIDE.shape, np.float32)
+    truth[100:140, 260:320] = 60
+    found, masks = [], []
+    for i, view in enumerate(views):
+        cut, there = (cv2.warpAffine(p, view[:2], (320, 240), flags=cv2.WARP_INVERSE_MAP) for p in (WIDE, truth))
+        on = gas and i >= 20
+        found.append(seg.step(frame(i, i / fps, cut + there if on else cut)))
+        masks.append(there > 30 if on else np.zeros((240, 320), bool))
+    return found, masks
+
+
+WIDE = scenes.scene(3, 240, 640)
+PAN = [shifted(30 + 2 * i, 0) for i in range(45)]
+
+
+def test_a_still_scene_below_a_pan_stays_dark() -> None:
+    found, _ = flown(PAN, gas=False)
+    assert sum(int(np.count_nonzero(step.mask)) for step in found[4:]) < 300
+    assert all(step.quality.believable for step in found)
+    assert Quality.MOVING in found[-1].quality
+
+
+def test_a_plume_is_found_on_the_ground_below_a_pan() -> None:
+    found, truth = flown(PAN, gas=True)
+    both = sum(
+        np.count_nonzero((step.mask > 0) & there) for step, there in zip(found[21:28], truth[21:28], strict=True)
+    )
+    either = sum(
+        np.count_nonzero((step.mask > 0) | there) for step, there in zip(found[21:28], truth[21:28], strict=True)
+    )
+    assert both / either > 0.75
+
+
+def test_a_view_that_nobody_can_place_has_no_past() -> None:
+    """A pan that runs into fog: held and dark in it, without a gap, and believed again where there is a view."""
+    haze = np.linspace(90, 150, 240, dtype=np.float32)[:, None].repeat(320, axis=1)
+    clear = [float(np.interp(i, (25, 33, 52, 60), (1, 0, 0, 1))) for i in range(80)]
+    views = [haze + share * (WIDE[:, 30 + 2 * i : 350 + 2 * i] - haze) for i, share in enumerate(clear)]
+    seg = Segmenter(models.spec(size=(320, 240)), models.HandBackend())
+    found = [seg.step(frame(i, i / 15, view)) for i, view in enumerate(views)]
+    for step in found[34:51]:
+        assert not step.quality.believable
+        assert not step.mask.any()
+    assert all(step.quality.believable for step in found[-8:])
+    assert not any(Quality.GAP in step.quality for step in found)

@@ -1,0 +1,171 @@
+"""The slow background of a camera that moves: kept where the ground lies, not where the camera looks.
+
+Drawn anew from step to step, a background would blur; here only its change is. The canvas is larger than the view by a
+margin, so that what a shake leaves out for a moment is not forgotten. It follows the view in whole pixels, which costs
+no sharpness, and is drawn anew only where the view has turned or zoomed away from it, or has come to rest.
+
+Ground that has come into view has no background; the present frame stands in, and begins one. The graph knows one age
+for the whole view; where the ground is younger, its change is scaled up to what a running mean would have made. A view
+that never moves is remembered bit for bit, as if all this were not here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge.records import Array
+from edge.warp import STILL, between, draw, reach, shifted, whole
+
+MARGIN = 16  # px around the view
+ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
+BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
+UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
+ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
+
+
+class Ground:
+    """One background. `read`, then `write`, at every step."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._inner = np.s_[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+        self._canvas: Array = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.float32)
+        self._age: Array = np.zeros_like(self._canvas)  # seconds since it was first seen, at most BACKGROUND_S
+        self._spare: Array = np.zeros_like(self._canvas)
+        self._out: Array = np.zeros((height, width), np.float32)
+        self._young: Array = np.zeros((height, width), np.float32)  # ages as the present view shows them
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all ground."""
+        self._age.fill(UNSEEN)
+        self._view: Array | None = None  # that the canvas is for, its margin apart; None: nothing is known
+        self._last: Array = STILL  # view of the last step
+        self._even = True  # all that is in view is as old as the clock says
+
+    def rescale(self, gain: float, offset: float) -> None:
+        """x -> gain x + offset."""
+        self._canvas *= np.float32(gain)
+        self._canvas += np.float32(offset)
+
+    def arrays(self) -> dict[str, Array]:
+        """All that is remembered, to be copied from or into."""
+        return {"canvas": self._canvas, "age": self._age}
+
+    def cursor(self) -> Array:
+        """What `arrays` leaves out."""
+        view = np.zeros((3, 3)) if self._view is None else self._view
+        return np.array([*view.ravel(), *self._last.ravel(), self._even])
+
+    def resume(self, cursor: Array) -> None:
+        """Take over what `cursor` gave; the arrays have been filled."""
+        view, self._last = cursor[:9].reshape(3, 3).copy(), cursor[9:18].reshape(3, 3).copy()
+        self._view, self._even = view if view.any() else None, bool(cursor[18])
+
+    def read(self, view: Array, frame: Array) -> Array:
+        """The background (h, w) as a view shows it, in a buffer that holds until the next call; `frame` where it has
+        never been seen."""
+        if self._view is None:
+            return frame
+        transform = between(view, self._view)
+        if transform is None:
+            np.copyto(self._out, self._canvas[self._inner])
+            np.copyto(self._young, self._age[self._inner])
+        else:
+            self._young.fill(UNSEEN)
+            draw(self._canvas, ONTO_CANVAS @ transform, self._out)
+            draw(self._age, ONTO_CANVAS @ transform, self._young)
+        if not self._even or transform is not None:
+            np.copyto(self._out, frame, where=self._young < 0)
+        return self._out
+
+    def write(
+        self, view: Array, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]
+    ) -> None:
+        """Take in what the graph has `changed` the `given` background to. `logits`, at any whole fraction of the size,
+        say where there is gas; `clock` is the graph's: seconds since the last step and since the reset."""
+        resting, self._last = np.array_equal(view, self._last), view
+        if self._view is None:
+            self._view = view
+            np.copyto(self._canvas[self._inner], changed)
+            self._age[self._inner] = 0.0
+            return
+        transform = between(view, self._view)
+        if transform is None and self._even:
+            np.copyto(self._canvas[self._inner], changed)
+            return
+        if self._even:
+            self._age[self._inner] = self._young[self._young >= 0] = min(clock[1], BACKGROUND_S)
+            self._even = False
+        change = changed - given
+        most = np.maximum(np.abs(change), np.abs(frame - given))  # faster, but never beyond the frame
+        change = np.clip(change * self._boost(logits, clock), -most, most)
+        self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])
+        if transform is not None:
+            self._follow(view, resting)
+        elif self._age[self._inner].min() >= min(clock[1], BACKGROUND_S):
+            self._even = True
+
+    def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
+        """How many times faster than the graph thinks the background grows, (h, w). Gas is let in as slowly as ever."""
+        stride, gas = self._young.shape[0] // logits.shape[0], np.minimum(1, 2 / (1 + np.exp(-logits)))
+        step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
+        faster = (age + step) / (np.maximum(self._young[::stride, ::stride], 0) + step + np.float32(1e-6))
+        boost: Array = cv2.resize(
+            1 + (faster - 1) * (1 - gas), self._young.shape[::-1], interpolation=cv2.INTER_NEAREST
+        )
+        return boost
+
+    def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
+        """Add a change that the view shows; where the ground is new, begin with the frame."""
+        onto = np.linalg.inv(ONTO_CANVAS @ transform)
+        seen = np.zeros(self._canvas.shape, np.uint8)
+        draw(np.ones(frame.shape, np.uint8), onto, seen, cv2.INTER_NEAREST)
+        self._spare.fill(0)
+        draw(change, onto, self._spare)
+        self._canvas += self._spare
+        new = cv2.compare(self._age, 0, cv2.CMP_LT) & (255 * seen)
+        x, y, width, height = cv2.boundingRect(new)
+        if width:
+            part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            fresh = cv2.warpPerspective(
+                frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
+            )
+            np.copyto(self._canvas[part], fresh, where=new[part] > 0)
+            self._age[new > 0] = -step
+        np.add(self._age, np.float32(step), out=self._age, where=seen > 0)
+        np.minimum(self._age, np.float32(BACKGROUND_S), out=self._age)
+
+    def _follow(self, view: Array, resting: bool) -> None:
+        """Keep the canvas below the view."""
+        assert self._view is not None
+        size = self._out.shape[1], self._out.shape[0]
+        transform = between(view, self._view)
+        if transform is not None and not resting:
+            right, down = whole(transform, size)
+            if max(abs(right), abs(down)) > ASTRAY:
+                self._scroll(right, down)
+                transform = between(view, self._view)
+            if transform is not None and reach(transform, size) <= 2 * ASTRAY:
+                return
+        if transform is None:
+            return
+        onto = ONTO_CANVAS @ transform @ np.linalg.inv(ONTO_CANVAS)
+        before, age = self._canvas.copy(), self._age.copy()
+        self._age.fill(UNSEEN)
+        draw(before, onto, self._canvas)
+        draw(age, onto, self._age, cv2.INTER_NEAREST)
+        self._view = view
+
+    def _scroll(self, right: int, down: int) -> None:
+        """Move the canvas over the ground, in whole px."""
+        assert self._view is not None
+        height, width = self._canvas.shape
+        to = np.s_[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+        source = np.s_[max(0, down) : height - max(0, -down), max(0, right) : width - max(0, -right)]
+        for plane in (self._canvas, self._age):
+            kept = plane[source].copy()
+            if plane is self._age:
+                plane.fill(UNSEEN)
+            plane[to] = kept
+        self._view = self._view @ shifted(right, down)

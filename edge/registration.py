@@ -1,0 +1,236 @@
+"""One picture laid over another, the key, to a tenth of a pixel; and how far that is to be believed.
+
+Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
+prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else corners are tracked first. What
+little structure cannot tell, a turn or a zoom about the only mast in the sky, is held where it is.
+
+The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
+much what still differs may have moved it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.motion import spread_corners, track
+from edge.records import Array
+
+REDUCED = 160  # widest that pictures are compared at, px
+COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
+CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
+TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
+RIM = 2  # px at the edges that no point lies in
+STEPS = 4  # of Gauss and Newton
+CLOSE, SETTLED = 0.04, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
+SLACK = 0.15  # px: what sampling alone misplaces steep structure by
+HINT = 0.8  # correlation that a prediction must have before anything is refined
+COVERED = 0.3  # share of the points that must lie within the picture
+FEWEST, AGREE = 8, 1.0  # corners that must agree, and px that each may be off
+CORRELATED = 3.0  # px beside each other share their noise: there are so many times fewer than there seem to be
+QUIET = 1e-3  # noise of a reduced px, where it has not been measured
+ALIKE = 0.6  # correlation of the structure of two pictures of one place
+SHARE = 0.4  # of the structure that must take part
+CERTAIN = 0.35  # px of the plane: standard deviation of where the structure lies
+# shift (x, y), zoom, turn, stretch, shear, gain: 1 / variance before anything is seen, px at the right edge
+TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 3.0, 3.0, 0.3, 0.3, 10.0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How one picture lies over the key."""
+
+    matrix: Array  # (3, 3): px of the picture's plane -> px of the key's plane
+    alike: float  # correlation of the structure, -1..1
+    share: float  # of the structure that fits, 0..1
+    rest: float  # mean square of what differs still
+    sigma: float  # px of the plane, of where the structure lies
+
+    @property
+    def good(self) -> bool:
+        """Whether to believe it."""
+        return self.alike > ALIKE and self.share > SHARE and self.sigma < CERTAIN
+
+
+NOWHERE = Fit(np.eye(3), 0.0, 0.0, np.inf, np.inf)
+
+
+class Structure:
+    """What of a plane (h, w) float32 0..1 is compared."""
+
+    def __init__(self, plane: Array) -> None:
+        height, width = plane.shape
+        shrink = min(1.0, REDUCED / width)
+        self.size = round(width * shrink), round(height * shrink)
+        self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
+        small = cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
+        self.detail: Array = small - cv2.GaussianBlur(small, (0, 0), COARSE)
+
+    def eight_bits(self) -> Array:
+        """For the tracker."""
+        gain = CONTRAST / max(float(self.detail.std()), 1e-6)
+        grey: Array = np.clip(128 + gain * self.detail, 0, 255).astype(np.uint8)
+        return grey
+
+    def to_plane(self) -> Array:
+        """Px of this -> px of the plane, (3, 3)."""
+        across, down = self.scale
+        return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+
+
+class Key:
+    """A picture that others are laid over."""
+
+    def __init__(self, structure: Structure) -> None:
+        self.structure = structure
+        detail = structure.detail
+        across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
+        self._rows, self._columns = at = steepest(across * across + down * down)
+        self._points: Array = np.stack(at[::-1], axis=1).astype(np.float32)
+        self._values: Array = detail[at]
+        self._middle: Array = np.array(structure.size, np.float64) / 2
+        x, y = ((self._points - self._middle) / self._middle[0]).T
+        gx, gy = across[at], down[at]
+        forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
+        self._slopes: Array = np.stack((*forms, self._values), axis=1).astype(np.float32)
+        self._energy: Array = gx * gx + gy * gy
+        weight = self._energy / (float(self._energy.sum()) + 1e-20)
+        one, none = np.ones_like(x), np.zeros_like(x)
+        moved = np.stack((one, none, x, -y, x, y)), np.stack((none, one, y, x, -y, x))
+        self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
+        normal = ridged(self._slopes.T @ self._slopes) + np.diag(TIGHT * CORRELATED * QUIET**2)
+        self._inverse: Array = np.linalg.solve(normal, self._slopes.T)
+        self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
+
+    def fit(self, structure: Structure, guess: Array) -> Fit:
+        """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix."""
+        to_plane = self.structure.to_plane()
+        start = np.linalg.inv(to_plane) @ np.linalg.inv(guess) @ to_plane
+        fit = self._refine(structure, start, HINT)
+        if fit is None or not fit.good:
+            tracked = self._track(structure, start)
+            again = None if tracked is None else self._refine(structure, tracked, 0.0)
+            if again is not None and (fit is None or again.alike > fit.alike):
+                fit = again
+        return NOWHERE if fit is None else fit
+
+    def rest(self, structure: Structure) -> float:
+        """Mean square of what differs where a picture lies over the key as it is."""
+        return float(np.square(structure.detail[self._rows, self._columns] - self._values).mean())
+
+    def nudge(self, structure: Structure) -> float:
+        """How far, in px of the plane, the first step of a fit would take the structure; next to free."""
+        step = self._inverse @ (structure.detail[self._rows, self._columns] - self._values)
+        return self._length(step) * float(self.structure.scale.max())
+
+    def way(self, transform: Array) -> float:
+        """How far a transform takes the structure of the key, px of the plane, root mean square."""
+        at = self._points * self.structure.scale
+        away = at @ (transform[:2, :2] - np.eye(2)).T + transform[:2, 2]
+        energy = self._energy
+        return float(np.sqrt(np.square(away).sum(axis=1) @ energy / (float(energy.sum()) + 1e-20)))
+
+    def _track(self, structure: Structure, start: Array) -> Array | None:
+        """Corners followed from the key into the picture, as a warp; None where too few agree."""
+        if self._corners is None:
+            grey = self.structure.eight_bits()
+            self._corners = grey, spread_corners(grey)
+        grey, corners = self._corners
+        if len(corners) < FEWEST:
+            return None
+        guess = corners @ start[:2, :2].T + start[:2, 2]
+        there, found = track(grey, structure.eight_bits(), corners, guess)
+        if np.count_nonzero(found) < FEWEST:
+            return None
+        fitted, inside = cv2.estimateAffinePartial2D(
+            corners[found, 0], there[found, 0], ransacReprojThreshold=AGREE, maxIters=300
+        )
+        if fitted is None or np.count_nonzero(inside) < FEWEST:
+            return None
+        return np.vstack((fitted, (0, 0, 1)))
+
+    def _refine(self, structure: Structure, warp: Array, least: float) -> Fit | None:
+        """Gauss and Newton from a warp, px of the reduced key -> px of the reduced picture; None where the two are less
+        alike than `least` as they lie, or it does not come to rest."""
+        width, height = structure.size
+        for count in range(STEPS):
+            at = (self._points @ warp[:2, :2].T + warp[:2, 2]).astype(np.float32)
+            seen = cv2.remap(structure.detail, at[:, :1], at[:, 1:], cv2.INTER_LINEAR)[:, 0]
+            inside = (at[:, 0] >= 0) & (at[:, 0] <= width - 1) & (at[:, 1] >= 0) & (at[:, 1] <= height - 1)
+            if np.count_nonzero(inside) < COVERED * len(inside):
+                return None
+            if not count and likeness(self._values[inside], seen[inside]) < least:
+                return None
+            rest = seen - self._values
+            usual = 1.4826 * float(np.median(np.abs(rest[inside]))) + 1e-7
+            weight = inside / (1 + rest * rest / (4 * (usual * usual + SLACK**2 * self._energy))) ** 2
+            energy = weight * self._energy
+            noise = CORRELATED * (float(energy @ np.square(rest)) / (float(energy.sum()) + 1e-20) + 1e-10)
+            weighed = self._slopes * weight[:, None]
+            held = TIGHT * noise
+            normal = ridged(weighed.T @ self._slopes) + np.diag(held)
+            step = np.linalg.solve(normal, weighed.T @ rest + held * self._turned(warp))
+            warp = warp @ np.linalg.inv(self._moved(step))
+            if (length := self._length(step)) < CLOSE:
+                break
+        if length > SETTLED:
+            return None
+        alike = likeness(self._values[inside], seen[inside])
+        sigma = float(np.sqrt((np.linalg.inv(normal)[:6, :6] * self._spread).sum() * noise)) / max(alike, 0.1)
+        to_plane = self.structure.to_plane()
+        return Fit(
+            matrix=to_plane @ np.linalg.inv(warp) @ np.linalg.inv(to_plane),
+            alike=alike,
+            share=float(energy.sum()) / (float(self._energy @ inside) + 1e-20),
+            rest=float(np.square(rest) @ inside) / np.count_nonzero(inside),
+            sigma=sigma * float(self.structure.scale.max()),
+        )
+
+    def _moved(self, step: Array) -> Array:
+        """The small warp that a step stands for."""
+        zoom, turn, stretch, shear = step[2:6] / self._middle[0]
+        linear = np.array([[1 + zoom + stretch, shear - turn], [shear + turn, 1 + zoom - stretch]])
+        made = np.eye(3)
+        made[:2, :2] = linear
+        made[:2, 2] = step[:2] + self._middle - linear @ self._middle
+        return made
+
+    def _turned(self, warp: Array) -> Array:
+        """What of a warp is no shift, as the step that would undo it has it."""
+        (a, b), (c, d) = (warp[:2, :2] - np.eye(2)) * self._middle[0] / 2
+        return np.array([0, 0, a + d, c - b, a - d, b + c, 0])
+
+    def _length(self, step: Array) -> float:
+        """How far a step takes the structure, px of the reduced picture, root mean square."""
+        return float(np.sqrt(max(0.0, float(step[:6] @ self._spread @ step[:6]))))
+
+
+def likeness(one: Array, other: Array) -> float:
+    """Correlation of two samples whose means are 0, -1..1."""
+    return float(one @ other) / (float(np.sqrt(float(one @ one) * float(other @ other))) + 1e-12)
+
+
+def ridged(normal: Array) -> Array:
+    """A normal matrix that can be solved, whatever is in it."""
+    made = normal.astype(np.float64)
+    made += np.diag(1e-6 * made.diagonal() + 1e-12)
+    return made
+
+
+def steepest(energy: Array) -> tuple[Array, Array]:
+    """Rows and columns of the points of most energy, in each tile as many."""
+    rows, columns = [], []
+    height, width = (side // count for side, count in zip(energy.shape, TILES, strict=True))
+    for y, x in np.ndindex(TILES):
+        top, left = max(RIM, y * height), max(RIM, x * width)
+        bottom, right = min(energy.shape[0] - RIM, (y + 1) * height), min(energy.shape[1] - RIM, (x + 1) * width)
+        tile = energy[top:bottom, left:right]
+        count = min(POINTS, tile.size)
+        best = np.argpartition(tile, tile.size - count, axis=None)[-count:]
+        ys, xs = np.unravel_index(best, tile.shape)
+        rows.append(ys + top)
+        columns.append(xs + left)
+    return np.concatenate(rows), np.concatenate(columns)

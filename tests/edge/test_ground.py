@@ -1,0 +1,96 @@
+"""The background stays sharp and in its place below a view that moves; new ground begins with what is seen of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.ground import MARGIN, Ground
+from edge.records import STILL, Array
+from edge.warp import in_cells, shifted
+from tests.edge import scenes
+
+WIDE = scenes.scene(5, 240, 480) / np.float32(255)
+NO_GAS: Array = np.full((60, 80), -9.0, np.float32)
+
+
+def seen(right: float) -> Array:
+    """(120, 160) of WIDE."""
+    view = shifted(40 + right, 60)
+    return np.asarray(cv2.warpAffine(WIDE, view[:2], (160, 120), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP))
+
+
+def played(ground: Ground, way: list[float], rate: float = 0.1) -> Array:
+    """What the ground shows at the last step, before it is taken in; the graph lets in a share of the difference."""
+    for i, right in enumerate(way):
+        frame, view = seen(right), shifted(right, 0)
+        given = ground.read(view, frame).copy()
+        ground.write(view, frame, given, given + np.float32(rate) * (frame - given), NO_GAS, (1 / 15, 10 + i / 15))
+    return given
+
+
+def test_a_view_that_stands_is_handed_out_bit_for_bit() -> None:
+    ground, frame = Ground(120, 160), seen(0)
+    assert ground.read(STILL, frame) is frame
+    made = np.random.default_rng(0).random((120, 160), np.float32)
+    for _ in range(3):
+        ground.write(STILL, frame, frame, made, NO_GAS, (1 / 15, 1.0))
+        np.testing.assert_array_equal(ground.read(STILL, frame), made)
+
+
+@pytest.mark.parametrize("speed", [0.37, 1.5, 7.0])
+def test_below_a_pan_it_stays_sharp(speed: float) -> None:
+    way = [speed * i for i in range(min(90, int(200 / speed)))]
+    given, frame = played(Ground(120, 160), way), seen(way[-1])
+    inner = np.s_[4:-4, 4:-4]
+    assert np.abs(given - frame)[inner].mean() * 255 < 0.5
+    assert cv2.Laplacian(given, cv2.CV_32F)[inner].std() > 0.8 * cv2.Laplacian(frame, cv2.CV_32F)[inner].std()
+
+
+def test_new_ground_is_what_the_frame_shows() -> None:
+    ground, first, later = Ground(120, 160), seen(0), seen(30)
+    ground.write(STILL, first, first, first, NO_GAS, (0.0, 0.0))
+    shown = ground.read(shifted(30, 0), later + np.float32(0.2))
+    np.testing.assert_array_equal(shown[:, -29:], later[:, -29:] + np.float32(0.2))
+    assert np.abs(shown - later)[2:-2, 2:125].max() < 0.05
+
+
+def test_what_a_shake_leaves_out_for_a_moment_is_not_forgotten() -> None:
+    ground = Ground(120, 160)
+    played(ground, [0.0, 6.0])
+    stranger = seen(0) + np.float32(0.3)
+    assert np.abs(ground.read(STILL, stranger) - seen(0))[2:-2, 2:-2].max() < 0.05
+
+
+def test_new_ground_is_a_running_mean_at_first() -> None:
+    """A graph whose clock says 10 s lets in a hundredth; ground seen for a few steps must take in much more."""
+    ground, rng = Ground(120, 160), np.random.default_rng(1)
+    still = seen(40)
+    for i in range(12):
+        frame, view = (seen(0), STILL) if not i else (still + rng.normal(0, 0.1, still.shape), shifted(40, 0))
+        frame = frame.astype(np.float32)
+        given = ground.read(view, frame).copy()
+        rate = np.float32((1 / 15) / (6 + 1 / 15))
+        ground.write(view, frame, given, given + rate * (frame - given), NO_GAS, (1 / 15, 10 + i / 15))
+    new, old = np.s_[4:-4, 125:-4], np.s_[4:-4, 4:100]
+    error = np.abs(ground.read(shifted(40, 0), still) - still)
+    assert error[new].mean() < 0.06  # one frame's noise alone makes 0.08, ten frames' 0.025
+    assert error[old].mean() < 0.03
+
+
+def test_a_gain_step_reaches_it() -> None:
+    ground = Ground(120, 160)
+    ground.write(STILL, seen(0), seen(0), seen(0), NO_GAS, (0.0, 0.0))
+    ground.rescale(0.5, 0.25)
+    np.testing.assert_allclose(ground.read(STILL, seen(0)), 0.5 * seen(0) + 0.25, atol=1e-6)
+
+
+def test_the_canvas_has_room_for_a_shake() -> None:
+    assert MARGIN >= 9  # px, three times the shake that is to be followed
+
+
+def test_cells_lie_where_their_pixels_lie() -> None:
+    transform = np.array([[1.02, -0.03, 5.0], [0.03, 1.02, -2.0], [0, 0, 1.0]])
+    cell, middle = np.array([3, 7, 1.0]), np.array([3 * 8 + 3.5, 7 * 8 + 3.5, 1.0])
+    np.testing.assert_allclose((in_cells(transform, 8) @ cell)[:2] * 8 + 3.5, (transform @ middle)[:2])
