@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from quantize.dataset import Batch
 from quantize.losses import LOSSES, targets
 from quantize.recipe import TrainConfig
+from quantize.warp import back, normalised, warp, warp_key
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Past:
     background: Tensor
     stray: Tensor  # what is remembered before the first frame
     steps: int = 0
+    moves: Tensor | None = None  # (L, N, 3, 3) of the same frames as `quantize.warp` has them; None: still views
 
     @classmethod
     def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
@@ -44,6 +46,7 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
     if student.training:  # one graph for the first steps and the later ones
         for tensor in (*keys, *memories, *(empty[name] for name in ("memory", "key_short", "key_long"))):
             tensor.requires_grad_()
+    moves = moved(batch, past)
     age, short = batch.age.to(device), batch.steps_per_lag[0]
     steps: list[dict[str, Tensor]] = []
     for t in range(len(batch.frames)):
@@ -54,6 +57,8 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
         for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
             states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
             states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
+        if moves is not None and now:
+            states = followed(states, frames[at], moves, at, batch.steps_per_lag)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             step = student(frames[at], clock, **states)
         keys.append(step["key"])
@@ -62,8 +67,34 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
         steps.append(step)
     longest = batch.steps_per_lag[1]
     kept = tuple(keys[-longest:]), tuple(memories[-longest:])
-    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
+    known = None if moves is None else moves[-longest:]
+    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames), known)
     return steps, after
+
+
+def moved(batch: Batch, past: Past) -> Tensor | None:
+    """The moves of the remembered frames and of a batch's; None where no camera moves."""
+    if batch.steps is None:
+        return None
+    height, width = batch.frames.shape[-2:]
+    moves = normalised(batch.steps.to(past.background.device), height, width)
+    return moves if past.moves is None else torch.cat((past.moves, moves))
+
+
+def followed(
+    states: dict[str, Tensor], frame: Tensor, moves: Tensor, at: int, lags: tuple[int, int]
+) -> dict[str, Tensor]:
+    """What is remembered, where the camera looks at step `at`: pictures are the present one where the past does not
+    reach, all else is zeros there. What is no older than the first frame stays as it is."""
+    states = {**states, "background": warp(states["background"], moves[at], frame)}
+    for name, lag in zip(("short", "long"), lags, strict=True):
+        if at >= lag:
+            move = back(moves, at, lag)
+            states[f"frame_{name}"] = warp(states[f"frame_{name}"], move, frame)
+            states[f"key_{name}"] = warp_key(states[f"key_{name}"], move, frame.shape[-2:])
+            if name == "short":
+                states["memory"] = warp(states["memory"], move)
+    return states
 
 
 def stacked(steps: list[dict[str, Tensor]], name: str) -> Tensor:
