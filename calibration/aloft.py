@@ -30,6 +30,7 @@ BLOCK = 4096  # frames that a track is made for at a time
 STILL_S, STILL_FPS, STILL_SIZE = 46.0, 15.0, (256, 320)
 STILL_SCALE = (0.8, 1.4)  # px of the still to each px of the view: altitudes
 NOISE = 1.0  # grey levels, standard deviation: a still has none of its own from frame to frame
+LEAST = 0.3  # px in 1/15 s: a flight that moves less does not count
 PASSES = 2  # over each clip of a camera that stands still
 
 
@@ -141,7 +142,8 @@ def flights(data: Path) -> list[Clip]:
 def _pass(clip: Clip, number: int) -> Clip:
     """A virtual flight over a film of 30 frames a second."""
     name = f"film/{clip.name}.{number}"
-    flight = draw_flight(np.random.default_rng(crc32(name.encode())), np.asarray(clip.truth.at(0)).shape, pace=0.5)
+    shape = np.asarray(clip.truth.at(0)).shape
+    flight = _under_way(np.random.default_rng(crc32(name.encode())), shape, pace=0.5)
     return Flown.over(clip, flight, number, name)
 
 
@@ -153,6 +155,14 @@ def _survey(clip: Clip) -> Clip:
     height, width = np.asarray(clip.truth.at(0)).shape
     whole = round(height / scale), round(width / scale)
     room = (whole[1] - STILL_SIZE[1]) / 2, (whole[0] - STILL_SIZE[0]) / 2
-    flight = draw_flight(rng, STILL_SIZE)
+    flight = _under_way(rng, STILL_SIZE)
     way = Way(replace(flight, room=tuple(map(min, flight.room, room))), 0, name, whole, STILL_SIZE)
     return Surveyed(name, clip.source, GasFree(STILL_SIZE), STILL_FPS, way=way, scale=scale)
+
+
+def _under_way(rng: np.random.Generator, size: tuple[int, int], pace: float = 1.0) -> Flight:
+    """A random flight that can be seen to move."""
+    while True:
+        flight = draw_flight(rng, size, pace)
+        if max(np.hypot(flight.pan, flight.tilt), flight.shake, abs(flight.orbit) * max(size) / 2) > LEAST * pace:
+            return flight

@@ -169,8 +169,8 @@ def rows_late(rng: np.random.Generator, flight: Flight, path: Array, rows: int) 
 
 
 def roll_rows(plane: Array, late: Array, *, nearest: bool = False) -> Array:
-    """A plane (H, W) as a rolling shutter reads it; `late` (H, 2) as `rows_late` gives it."""
-    height, width = plane.shape
+    """A picture (H, W) or (H, W, 3) as a rolling shutter reads it; `late` (H, 2) as `rows_late` gives it."""
+    height, width = plane.shape[:2]
     x = np.arange(width, dtype=np.float32)[None] + late[:, :1]
     y = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None] + late[:, 1:], x.shape)
     kind = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR

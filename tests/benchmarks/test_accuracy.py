@@ -220,7 +220,7 @@ def test_the_same_clips_are_scored_held_and_moving(
 ) -> None:
     file, log = tmp_path / "out.json", tmp_path / "log.jsonl"
     options = ["--data", str(footage), "--only", "simgas", "--jobs", "1", "--backend", "onnxruntime", "--baselines"]
-    options += ["--motion", "still", "--motion", "pan", "--motion-seed", "5", "--every", "2"]
+    options += ["--motion", "still", "--motion", "pan", "--motion-seed", "5", "--every", "2", "--limit", "60"]
     assert accuracy.main([*options, "--json", str(file), "--simgas-log", str(log)]) == 0
     written = json.loads(file.read_text())
     assert written["motion"]["seed"] == 5

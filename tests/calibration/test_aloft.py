@@ -68,6 +68,8 @@ def test_a_rolling_shutter_leans_picture_and_mask_alike(folder: Path) -> None:
     flown = Flown.over(clip(folder), Flight(pan=6.0, readout=0.9), seed=1)
     for at, picture in enumerate(images(flown)):
         assert (flown.truth.at(at) ^ (picture > 100)).mean() < 0.01
+    colours = np.repeat(cv2.imread(str(folder / "frames" / "000.png"), 0)[..., None], 3, axis=2)
+    assert np.array_equal(flown.way.window(colours, 7)[..., 1], flown.way.window(colours[..., 1], 7))
 
 
 def test_a_seed_is_a_flight_in_every_process(folder: Path) -> None:
@@ -118,6 +120,9 @@ def test_flights_are_of_three_parts_and_of_what_training_does_not_see(footage: P
     found = sets.of_folder("flights", footage)
     assert (found.kind, found.motion, found.simgas) == ("gas_free", None, False)
     assert all(isinstance(one.truth, GasFree) for one in found.clips)
+    for one in found.clips[1:]:
+        seen = [one.way.window(np.indices(one.way.whole)[1].astype(np.float32), at) for at in range(0, 90, 5)]
+        assert np.ptp(seen, axis=0).mean() > 1, "every virtual flight moves"
     assert "flights" not in sets.USUAL
 
 
