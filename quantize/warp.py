@@ -12,12 +12,25 @@ from torch import Tensor
 
 from quantize.teacher import scales
 
+ROUNDING = 1e-4  # of a view's half: what arithmetic may make of the middle of an outermost px
+
 
 def normalised(steps: Tensor, height: int, width: int) -> Tensor:
     """(..., 2, 3) between px of views of this size -> (..., 3, 3) between their shares, -1..1."""
     last = steps.new_tensor((0.0, 0.0, 1.0)).expand(*steps.shape[:-2], 1, 3)
-    inward = steps.new_tensor(((2 / width, 0, 1 / width - 1), (0, 2 / height, 1 / height - 1), (0, 0, 1)))
+    inward = shares(height, width, like=steps)
     return inward @ torch.cat((steps, last), dim=-2) @ torch.linalg.inv(inward)
+
+
+def shares(height: int, width: int, *, like: Tensor) -> Tensor:
+    """(3, 3) from px of a view of this size, whole numbers in their middles, to -1..1 between its edges."""
+    return like.new_tensor(((2 / width, 0, 1 / width - 1), (0, 2 / height, 1 / height - 1), (0, 0, 1)))
+
+
+def outside(grid: Tensor, height: int, width: int) -> Tensor:
+    """(N, 1, H, W) bool: places (N, H, W, 2) beyond the middles of the outermost px, where the device sees nothing."""
+    reach = grid.new_tensor((1 - 1 / width, 1 - 1 / height)) + ROUNDING
+    return (grid.abs() > reach).any(-1)[:, None]
 
 
 def back(moves: Tensor, at: int, lag: int) -> Tensor:
@@ -34,8 +47,7 @@ def warp(past: Tensor, move: Tensor, instead: Tensor | None = None) -> Tensor:
     grid = F.affine_grid(move[:, :2], list(past.shape), align_corners=False)
     padding = "zeros" if instead is None else "border"
     seen = F.grid_sample(past.float(), grid, mode="bilinear", padding_mode=padding, align_corners=False)
-    inside = (grid.abs() <= 1).all(-1)[:, None]
-    return torch.where(inside, seen, torch.zeros_like(seen) if instead is None else instead)
+    return torch.where(outside(grid, *past.shape[-2:]), torch.zeros_like(seen) if instead is None else instead, seen)
 
 
 def warp_key(key: Tensor, move: Tensor, size: tuple[int, int]) -> Tensor:
