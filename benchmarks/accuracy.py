@@ -3,9 +3,13 @@
 python -m benchmarks.accuracy --data ../shared/data
 python -m benchmarks.accuracy --model student.int8 --model student.fp32 --baselines --agree --json FILE
 python -m benchmarks.accuracy --set gasvid:test=/data/GasVid --set folder=/data/mine
+python -m benchmarks.accuracy --only simgas --baselines --motion still --motion pan --motion shake
+python -m benchmarks.accuracy --only flights
 
-Without --only and --set all four sets of the footage folder are scored. Every student that is scored on SimGas leaves a
-line in benchmarks/simgas_log.jsonl.
+Without --only and --set the four sets of still cameras in the footage folder are scored; `flights` is an hour of
+gas-free views of moving ones. With --motion each clip is seen through a smaller window that a virtual camera moves
+about in it (`calibration.aloft`), `still` holds it. Every student that is scored on SimGas leaves a line in
+benchmarks/simgas_log.jsonl.
 """
 
 from __future__ import annotations
@@ -15,16 +19,18 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, simgas_log
+from benchmarks import falls, machine, simgas_log
 from benchmarks.baselines import BASELINES
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all, total
 from benchmarks.printing import print_agreement, print_comparison, print_report
 from benchmarks.report import REPORTS, mean, paired
 from calibration import clips, sets
+from calibration.aloft import WINDOW
+from calibration.flight import FLIGHTS
 from calibration.sets import Footage
 from edge.errors import ConfigError, FgstpError
 from edge.segmenter import open_segmenter
@@ -57,10 +63,16 @@ def run(options: argparse.Namespace) -> None:
     report = machine.header("accuracy") | {"protocol": PROTOCOL}
     if (shortened := _shortened(options)) is not None:
         report["shortened"] = shortened
+    if options.motion:
+        flights = {motion: asdict(FLIGHTS[motion]) for motion in options.motion}
+        report["motion"] = {"flights": flights, "seed": options.motion_seed, "window": WINDOW}
     report["methods"] = said = [_measure(method, chosen, options) for method in methods]
     if len(methods) > 1:
         report["paired"] = [one for footage in chosen if footage.kind == "masks" for one in paired(said, footage.name)]
         print_comparison(said, report["paired"])
+    if "still" in options.motion and len(options.motion) > 1:
+        report["falls"] = falls.table(said)
+        falls.show_table(report["falls"])
     if options.agree:
         report["agreement"] = [_agree(name, chosen, options) for name in options.model]
     if options.json:
@@ -70,14 +82,17 @@ def run(options: argparse.Namespace) -> None:
 def _chosen(options: argparse.Namespace) -> list[Footage]:
     """The sets that the command line names."""
     chosen = [sets.anywhere(text) for text in options.set]
-    names = options.only or ([] if chosen else sets.IN_FOLDER)
+    names = options.only or ([] if chosen else sets.USUAL)
     if names:
         data = clips.root(options.data)
         chosen = [sets.of_folder(name, data) for name in dict.fromkeys(names)] + chosen
     twice = next((one.name for one in chosen if sum(one.name == other.name for other in chosen) > 1), None)
     if twice:
         raise ConfigError(f"--set: {twice} is named twice; score it in two runs")
-    return [replace(footage, clips=footage.clips[:: options.every]) for footage in chosen]
+    chosen = [replace(footage, clips=footage.clips[:: options.every]) for footage in chosen]
+    if not options.motion:
+        return chosen
+    return [footage.flown(motion, options.motion_seed) for footage in chosen for motion in options.motion]
 
 
 def _shortened(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -95,7 +110,8 @@ def _measure(method: Method, chosen: Sequence[Footage], options: argparse.Namesp
         results = list(_counted(run_all(work, options.jobs), len(work)))
         said[footage.name] = REPORTS[footage.kind](results)
         if footage.simgas and method.backend:
-            simgas_log.append(options.simgas_log, said, footage.name, method.name, _shortened(options))
+            motion = {"kind": footage.motion, "seed": options.motion_seed} if footage.motion else None
+            simgas_log.append(options.simgas_log, said, footage.name, method.name, _shortened(options), motion)
         print_report(footage.name, footage.kind, said[footage.name])
         print(f"({sum(result.frames for result in results)} frames in {time.monotonic() - started:.0f} s)", flush=True)
     return said
@@ -153,6 +169,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME[:PART]=PATH",
         help=f"a set elsewhere: {', '.join(sets.ANYWHERE)}",
     )
+    add("--motion", action="append", default=[], choices=tuple(FLIGHTS), help="of a virtual camera; may be repeated")
+    add("--motion-seed", type=int, default=0, help="one seed is one flight over each clip")
     add("--json", type=Path, help="write the result here")
     add("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one per core)")
     add("--limit", type=int, help="only the first frames of each clip (for a quick look)")
@@ -160,6 +178,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--simgas-log", type=Path, default=simgas_log.LOG, help="where each look at SimGas is written down")
     options = parser.parse_args(argv)
     options.model = options.model or ["student.int8"]
+    options.motion = list(dict.fromkeys(options.motion))
     return options
 
 

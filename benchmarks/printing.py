@@ -8,6 +8,7 @@ from benchmarks.report import AUTHORS, BOX, EVENT, MAPS, MASK, Figures, label, m
 from benchmarks.table import Cell, show, text
 from calibration.sets import Kind
 
+PARTS = ("count", "hours", "share", "alarms", "lit")
 LONGEST = 12  # clips in a list of the worst
 
 
@@ -74,6 +75,9 @@ def _print_gas_free(figures: Figures) -> None:
     shown = [item for position, item in enumerate(lit) if item[1]["alarms"] or position < LONGEST]
     if shown:
         print(show(["clip", "lit", "alarms"], [[clip, one["lit"], len(one["alarms"])] for clip, one in shown]))
+    if figures["parts"]:
+        heads = ["part", "clips", "hours", "share", "alarms", "lit"]
+        print(show(heads, [[name, *(one[key] for key in PARTS)] for name, one in figures["parts"].items()]))
     print(
         f"{figures['count']} clips: {figures['alarms']} alarms in {figures['clips_with_alarms']} clips, "
         f"{figures['lit']:.2%} of the frames lit ({len(lit)} clips)"

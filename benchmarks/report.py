@@ -77,7 +77,24 @@ def boxes(results: Sequence[Result]) -> Figures:
 
 
 def gas_free(results: Sequence[Result]) -> Figures:
-    """Clips without gas: whatever lights up or alarms is wrong."""
+    """Clips without gas: whatever lights up or alarms is wrong. Names as "part/clip" make parts, with their shares."""
+    whole = _gas_free_figures(results)
+    names = dict.fromkeys(result.clip.partition("/")[0] for result in results if "/" in result.clip)
+    parts = {name: [result for result in results if result.clip.startswith(f"{name}/")] for name in names}
+    return {
+        **whole,
+        "parts": {
+            name: {**_gas_free_figures(some), "share": share(sum(r.events.hours for r in some), whole["hours"])}
+            for name, some in parts.items()
+        },
+        "clips": {
+            result.clip: {"lit": result.lit_share, "alarms": [asdict(alarm) for alarm in result.alarms]}
+            for result in results
+        },
+    }
+
+
+def _gas_free_figures(results: Sequence[Result]) -> Figures:
     alarms, hours = sum(len(result.alarms) for result in results), sum(result.events.hours for result in results)
     frames, lit = sum(result.frames for result in results), sum(result.lit for result in results)
     return {
@@ -91,10 +108,6 @@ def gas_free(results: Sequence[Result]) -> Figures:
         "clips_with_alarms": sum(bool(result.alarms) for result in results),
         "lit": share(lit, frames),
         "lit_interval95": share_interval([result.lit for result in results], [result.frames for result in results]),
-        "clips": {
-            result.clip: {"lit": result.lit_share, "alarms": [asdict(alarm) for alarm in result.alarms]}
-            for result in results
-        },
     }
 
 

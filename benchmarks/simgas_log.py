@@ -20,8 +20,16 @@ LOG = ROOT / "benchmarks" / "simgas_log.jsonl"
 FIGURES = ("iou", "j", "precision", "recall", "presence", "boundary_iou", "boundary_f")
 
 
-def append(path: Path, method: dict[str, Any], name: str, file: str, shortened: dict[str, Any] | None) -> None:
-    """Write down what `method`, a student's part of a result file, reached on the set `name`. Raises StorageError."""
+def append(
+    path: Path,
+    method: dict[str, Any],
+    name: str,
+    file: str,
+    shortened: dict[str, Any] | None,
+    motion: dict[str, Any] | None = None,
+) -> None:
+    """Write down what `method`, a student's part of a result file, reached on the set `name`, as it is or as a virtual
+    camera in `motion` saw it. Raises StorageError."""
     figures = method[name]
     line = {
         "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -35,6 +43,7 @@ def append(path: Path, method: dict[str, Any], name: str, file: str, shortened: 
         "certain": method["certain"],
         "set": name,
         "shortened": shortened,
+        "motion": motion,
         "figures": {
             **{key: figures["mean"][key] for key in FIGURES},
             "gas_free_false": figures["gas_free_false"],

@@ -50,22 +50,30 @@ class NoiseBank:
         return np.tile(self.winds[rng.integers(len(self.winds))], (1, 2, 2))
 
     def drifting(
-        self, rng: np.random.Generator, size: tuple[int, int], offsets: Array, zoom: float = 1.0
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, int],
+        offsets: Array,
+        zoom: float = 1.0,
+        track: Array | None = None,
     ) -> list[Array]:
-        """The same field seen through a window that moves: one (H, W) image an offset (px, (T, 2) as x, y)."""
+        """The same field seen through a window that moves: one (H, W) image an offset (px, (T, 2) as x, y); `track` is
+        that of a moving camera (`calibration.flight`), a matrix an offset."""
         field = self.fields[rng.integers(len(self.fields))]
         if rng.random() < 0.5:
             field = field.T
         start = rng.uniform(0, self.side, 2)
         height, width = size
         images = []
-        for dx, dy in offsets:
+        for at, (dx, dy) in enumerate(offsets):
             x, y = (start[0] - dx / zoom) % self.side, (start[1] - dy / zoom) % self.side
-            window = np.array([[1 / zoom, 0, x], [0, 1 / zoom, y]], np.float32)
+            window = np.array([[1 / zoom, 0, x], [0, 1 / zoom, y]])
+            if track is not None:
+                window = window @ track[at]
             images.append(
                 cv2.warpAffine(
                     field,
-                    window,
+                    window.astype(np.float32),
                     (width, height),
                     flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                     borderMode=cv2.BORDER_WRAP,

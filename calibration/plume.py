@@ -18,6 +18,9 @@ import numpy as np
 from calibration.noise import NoiseBank
 from edge.records import Array
 
+MARGIN, WIDE_MARGIN = 0.1, 0.4  # beyond the view at either side, where the gas is followed; wide: for a moving camera
+RIM = 0.15  # of that wider field over which the gas thins out, or its end would be seen as an edge
+
 
 @dataclass(frozen=True, slots=True)
 class Leak:
@@ -117,16 +120,25 @@ class Wind:
 
 
 def simulate(
-    rng: np.random.Generator, bank: NoiseBank, leak: Leak, size: tuple[int, int], frames: int, earlier: int = 4
+    rng: np.random.Generator,
+    bank: NoiseBank,
+    leak: Leak,
+    size: tuple[int, int],
+    frames: int,
+    earlier: int = 4,
+    track: Array | None = None,
 ) -> tuple[Array, Array]:
     """Column optical depth of one leak.
 
     Returns (frames, H, W) for the clip and (earlier, H, W) well before it (zeros where the leak opens in the clip), for
-    the slow background. float32; the dense part of the developed plume has optical depth ~ `leak.depth`.
+    the slow background. float32; the dense part of the developed plume has optical depth ~ `leak.depth`. Seen by a
+    camera that follows `track` (frames, 3, 3) the gas stays with the ground; what came before is as the first frame
+    sees it.
     """
     height, width = size
-    cell = max(leak.cell, (max(size) * 1.2) / 127)
-    margin = 0.1 * max(size)
+    share = MARGIN if track is None else WIDE_MARGIN
+    cell = max(leak.cell, max(size) * (1 + 2 * share) / 127)
+    margin = share * max(size)
     shape = (int((height + 2 * margin) / cell), int((width + 2 * margin) / cell))
     source = ((leak.x + margin) / cell, (leak.y + margin) / cell)
     wind = Wind(rng, bank, leak, shape)
@@ -171,15 +183,26 @@ def simulate(
     scale = np.float32(leak.depth / max(dense, 1e-6))
     downwind = leak.speed * np.array([[np.cos(leak.angle), np.sin(leak.angle)]])
     path = np.arange(frames + earlier)[:, None] * downwind
-    texture = bank.drifting(rng, size, path, zoom=rng.uniform(0.5, 2.0))
-    view = np.array([[1 / cell, 0, margin / cell], [0, 1 / cell, margin / cell]], np.float32)
+    where = np.tile(np.eye(3), (frames + earlier, 1, 1))
+    if track is not None:
+        where[:frames], where[frames:] = track, track[0]
+        scale = scale * np.minimum.outer(ramp(shape[0], RIM), ramp(shape[1], RIM))
+    texture = bank.drifting(rng, size, path, rng.uniform(0.5, 2.0), None if track is None else where)
+    view = np.array([[1 / cell, 0, margin / cell], [0, 1 / cell, margin / cell]])
 
     def seen(grid: Array, index: int) -> Array:
-        fine = cv2.warpAffine(grid * scale, view, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        window = (view @ where[index]).astype(np.float32)
+        fine = cv2.warpAffine(grid * scale, window, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         return fine * cv2.exp(leak.texture * texture[index] - 0.5 * leak.texture**2)
 
     past = [seen(g, frames + i) for i, g in enumerate(before)] or [np.zeros(size, np.float32)]
     return np.stack([seen(g, i) for i, g in enumerate(clip)]), np.stack(past)
+
+
+def ramp(length: int, share: float) -> Array:
+    """(length,) float32: 0 at both ends, 1 from `share` of the length on."""
+    at = np.arange(length) + 0.5
+    return np.minimum(1.0, np.minimum(at, length - at) / (share * length)).astype(np.float32)
 
 
 def main() -> None:
@@ -190,8 +213,9 @@ def main() -> None:
     parser.add_argument("--data", default=None, help="footage to render over (default: procedural scenes)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--moving", type=float, default=0.0, help="share of clips in which the camera moves")
     options = parser.parse_args()
-    cv2.imwrite(options.preview, preview(options.data, options.seed, options.clips))
+    cv2.imwrite(options.preview, preview(options.data, options.seed, options.clips, options.moving))
     print(f"wrote {options.preview}")
 
 

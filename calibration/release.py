@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from calibration.noise import NoiseBank
-from calibration.plume import draw_leak, simulate
+from calibration.plume import RIM, draw_leak, ramp, simulate
 from calibration.scene import Camera
 from edge.records import Array
 
@@ -90,14 +90,8 @@ def _developed(rng: np.random.Generator, bank: NoiseBank, frames: int, onset: in
         onset=float(onset),
     )
     depth, _ = simulate(rng, bank, leak, DOMAIN, frames)
-    rim = np.minimum.outer(_ramp(height), _ramp(width)).astype(np.float32)
+    rim = np.minimum.outer(ramp(height, RIM), ramp(width, RIM))
     return depth * rim, min(onset + int(0.8 * crossing), frames - 1)
-
-
-def _ramp(length: int) -> Array:
-    """0 at both ends, 1 within 15 % of them."""
-    at = np.arange(length) + 0.5
-    return np.minimum(1.0, np.minimum(at, length - at) / (0.15 * length))
 
 
 def _placed(rng: np.random.Generator, inside: Array, zoom: float, scene: tuple[int, int]) -> Array:

@@ -7,16 +7,28 @@ Grey levels are float32, 0..1.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from calibration.flight import Flight
 from calibration.noise import NoiseBank
 from edge.records import Array
 
 MOVING = 3.0  # px/s of measured camera shift above which a clip counts as moving
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The way of a camera whose registration works; tracks as in `calibration.flight`."""
+
+    track: Array  # (T, 3, 3) as it is
+    read: Array  # (T, 3, 3) as it is registered
+    flight: Flight = field(default_factory=Flight)  # a rolling shutter, a hum; of footage it is in the frames already
+    near: Array | None = None  # (T, H, W) float32: opacity of what stands before ground and gas
+    fresh: Array | None = None  # (H, W) bool: what has come into the first view just now; the background knows it not
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +37,8 @@ class View:
 
     frames: Array
     earlier: Array
-    moving: bool = False  # the camera itself moves; what is fixed to the ground does not stay where it is
+    moving: bool = False  # the camera moves and nobody knows how: what is fixed to the ground does not stay where it is
+    course: Course | None = None  # the camera moves as told; `earlier` is brought to the first view
 
 
 class Footage:
@@ -48,6 +61,7 @@ class Footage:
                 names = [row["file"] for row in csv.DictReader(rows) if row["split"] == split]
         stills = [cv2.imread(str(data / "aerial_thermal_stills" / name), cv2.IMREAD_GRAYSCALE) for name in names]
         self.stills = [still for still in stills if still is not None]
+        self.chases = [film for scene in self.scenes for film, moving in scene if moving]
 
     @staticmethod
     def decode(path: Path) -> Array:

@@ -8,13 +8,16 @@ folder=/data/mine             one's own clip, frames/ and masks/, or a folder of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from calibration import clips, published
+from calibration import aloft, clips, published
+from calibration.aloft import Flown
 from calibration.clips import Clip
+from calibration.flight import FLIGHTS
+from calibration.flight import Kind as Motion
 from edge.errors import ConfigError
 
 Kind = Literal["masks", "boxes", "gas_free"]
@@ -29,6 +32,12 @@ class Footage:
     kind: Kind  # what is known of them
     clips: list[Clip]
     simgas: bool = False  # a test set: every look at it is logged
+    motion: Motion | None = None  # of a virtual camera over the clips
+
+    def flown(self, motion: Motion, seed: int) -> Footage:
+        """The same clips as a virtual camera sees them; called "NAME@MOTION". Raises SourceError."""
+        members: list[Clip] = [Flown.over(clip, FLIGHTS[motion], seed) for clip in self.clips]
+        return replace(self, name=f"{self.name}@{motion}", clips=members, motion=motion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,9 @@ IN_FOLDER: dict[str, tuple[Kind, Callable[[Path], list[Clip]]]] = {
     "gasvid": ("masks", clips.gasvid),
     "god": ("boxes", clips.god),
     "background": ("gas_free", partial(clips.thermal_background, split="val")),
+    "flights": ("gas_free", aloft.flights),
 }
+USUAL = ("simgas", "gasvid", "god", "background")  # of the folder, where nobody says which
 ANYWHERE: dict[str, Layout] = {
     "simgas": Layout("masks", _folds(clips.simgas_videos), SIMGAS_PARTS, simgas=True),
     "simgas-frames": Layout("masks", _folds(published.scenes), SIMGAS_PARTS, simgas=True),

@@ -20,6 +20,7 @@ class TrainConfig:
     loss: str = "mask"
     side_weight: float = 0.3
     stray_memory: float = 0.4  # share of clips that start with what another clip left behind
+    moving: float = 0.3  # share of clips whose camera moves and is registered
     rounded: bool = False  # with the rounding of INT8 in the forward pass
 
 
@@ -28,4 +29,4 @@ RECIPES = {
     "teacher": TrainConfig(rate=1e-3, loss="structure", side_weight=1.0),
     "authors": TrainConfig(rate=1e-4, loss="structure", side_weight=1.0),  # theirs, after their own training
 }
-CHANGEABLE = ("seed", "batch", "frames", "clip_frames", "size", "rate")  # from the command line
+CHANGEABLE = ("seed", "batch", "frames", "clip_frames", "size", "rate", "moving")  # from the command line

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from quantize.dataset import Batch
+from quantize.ground import Ground
 from quantize.losses import LOSSES, targets
 from quantize.recipe import TrainConfig
+from quantize.warp import back, normalised, warp, warp_key
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Past:
     background: Tensor
     stray: Tensor  # what is remembered before the first frame
     steps: int = 0
+    ground: Ground | None = None  # the background of moving views
+    moves: Tensor | None = None  # (L, N, 3, 3) of the same frames as `quantize.warp` has them; None: still views
 
     @classmethod
     def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
@@ -44,6 +48,7 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
     if student.training:  # one graph for the first steps and the later ones
         for tensor in (*keys, *memories, *(empty[name] for name in ("memory", "key_short", "key_long"))):
             tensor.requires_grad_()
+    moves, ground = moved(batch, past), past.ground
     age, short = batch.age.to(device), batch.steps_per_lag[0]
     steps: list[dict[str, Tensor]] = []
     for t in range(len(batch.frames)):
@@ -54,16 +59,50 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
         for name, lag in zip(("short", "long"), batch.steps_per_lag, strict=True):
             states[f"frame_{name}"] = frames[at - lag] if at >= lag else frames[at]
             states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
+        if moves is not None and batch.steps is not None and ground is not None:
+            states = followed(states, frames[at], moves, at, batch.steps_per_lag)
+            ground = ground.moved(batch.steps[t].to(device))
+            states["background"], young = ground.read(frames[at])
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             step = student(frames[at], clock, **states)
         keys.append(step["key"])
         memories.append(step["memory_next"].float())
-        background = step["background_next"].detach().float()
+        before, background = states["background"], step["background_next"].detach().float()
+        if ground is not None:
+            ground = ground.write(frames[at], background - before, young, step["logits"].detach(), clock)
+        elif moves is not None:
+            ground = Ground.under(background, age + batch.interval)
         steps.append(step)
     longest = batch.steps_per_lag[1]
     kept = tuple(keys[-longest:]), tuple(memories[-longest:])
-    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames))
+    known = None if moves is None else moves[-longest:]
+    after = Past(frames[-longest:], *kept, background, past.stray, past.steps + len(batch.frames), ground, known)
     return steps, after
+
+
+def moved(batch: Batch, past: Past) -> Tensor | None:
+    """The moves of the remembered frames and of a batch's; None where no camera moves."""
+    if batch.steps is None:
+        return None
+    height, width = batch.frames.shape[-2:]
+    moves = normalised(batch.steps.to(past.background.device), height, width)
+    return moves if past.moves is None else torch.cat((past.moves, moves))
+
+
+def followed(
+    states: dict[str, Tensor], frame: Tensor, moves: Tensor, at: int, lags: tuple[int, int]
+) -> dict[str, Tensor]:
+    """What is remembered, where the camera looks at step `at`: pictures are the present one where the past does not
+    reach, all else is zeros there. The background is left to `Ground`, what stands in for no past as it is."""
+    states = dict(states)
+    for name, lag in zip(("short", "long"), lags, strict=True):
+        if at >= lag:
+            move = back(moves, at, lag)
+            states[f"frame_{name}"] = warp(states[f"frame_{name}"], move, frame)
+            states[f"key_{name}"] = warp_key(states[f"key_{name}"], move, frame.shape[-2:])
+            if name == "short":
+                states["memory"] = warp(states["memory"], move)
+    return states
 
 
 def stacked(steps: list[dict[str, Tensor]], name: str) -> Tensor:

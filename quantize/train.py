@@ -86,7 +86,8 @@ class Run:
     optimiser: torch.optim.Optimizer
     steps: int = 0
     spent: float = 0.0  # minutes
-    score: float = 0.0  # validation IoU of the averaged weights
+    score: float = 0.0  # validation IoU of the averaged weights, still views
+    score_moving: float = 0.0  # the same of moving ones
     history: tuple[dict[str, object], ...] = ()  # earlier runs on the same weights
     memory: Tensor | None = None  # what the last batch left behind
 
@@ -111,7 +112,8 @@ class Run:
         """How the weights came to be, up to now."""
         runs = [*self.history, self.record()]
         name = describe(self.student)["name"]
-        return {"model": name, "data": self.data, "runs": runs, "validation_iou": round(self.score, 4)}
+        scores = {"validation_iou": round(self.score, 4), "validation_iou_moving": round(self.score_moving, 4)}
+        return {"model": name, "data": self.data, "runs": runs, **scores}
 
     def record(self) -> dict[str, object]:
         """This run, for the provenance."""
@@ -250,8 +252,9 @@ def train(run: Run, options: argparse.Namespace) -> None:
     config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
     stream = {"size": config.size, "frames": config.clip_frames, "batch": config.batch}
     seed = config.seed + run.steps + 104_729 * rank
-    batches = training_batches(options.data, seed=seed, workers=options.workers, **stream)
+    batches = training_batches(options.data, seed=seed, workers=options.workers, moving=config.moving, **stream)
     held_out = validation_batches(options.data, **stream) if rank == 0 else []
+    held_moving = validation_batches(options.data, **stream, count=2, moving=1.0) if rank == 0 else []
     begun = last = time.monotonic()
     already = run.spent
     smooth: list[float] = []
@@ -261,12 +264,15 @@ def train(run: Run, options: argparse.Namespace) -> None:
         run.spent = already + (time.monotonic() - begun) / 60
         if rank == 0 and (time.monotonic() - last > 150 or run.spent >= run.minutes):
             last = time.monotonic()
-            run.score = validate(run.ema, held_out, config, autocast=True)
+            run.score, run.score_moving = (
+                validate(run.ema, held, config, autocast=True) for held in (held_out, held_moving)
+            )
             run.save(options.out)
             loss, both, union = smooth
             print(
                 f"{run.spent:6.1f} min  step {run.steps:6d}  loss {loss:.3f}  "
-                f"IoU {both / max(union, 1):.3f}  validation IoU {run.score:.3f}",
+                f"IoU {both / max(union, 1):.3f}  validation IoU {run.score:.3f}  "
+                f"moving {run.score_moving:.3f}",
                 flush=True,
             )
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, machine, report
+from benchmarks import accuracy, machine, printing, report
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all
 from calibration import clips
 from calibration.clips import Box, Boxes, Clip, MaskFiles
@@ -213,6 +213,46 @@ def test_a_folder_of_ones_own_is_scored_by_name(
     assert mog2["folder:all"]["mean"]["iou"] > 0.8
     assert "simgas" not in student
     assert "folder:all" in capsys.readouterr().out
+
+
+def test_the_same_clips_are_scored_held_and_moving(
+    footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, log = tmp_path / "out.json", tmp_path / "log.jsonl"
+    options = ["--data", str(footage), "--only", "simgas", "--jobs", "1", "--backend", "onnxruntime", "--baselines"]
+    options += ["--motion", "still", "--motion", "pan", "--motion-seed", "5", "--every", "2", "--limit", "60"]
+    assert accuracy.main([*options, "--json", str(file), "--simgas-log", str(log)]) == 0
+    written = json.loads(file.read_text())
+    assert written["motion"]["seed"] == 5
+    assert written["motion"]["window"] == 0.7
+    assert written["motion"]["flights"]["pan"]["pan"] == 2.0
+    student, mog2, *_ = written["methods"]
+    still, pan = (mog2[f"simgas@{motion}"]["mean"]["iou"] for motion in ("still", "pan"))
+    assert still > 0.8
+    assert pan != still
+    falls = {(row["method"], row["motion"]): row for row in written["falls"]}
+    assert falls["mog2", "pan"]["fall_points"] == pytest.approx(100 * (still - pan), abs=0.01)
+    assert falls["mog2", "still"]["fall_points"] == 0
+    assert falls["student.int8 onnxruntime", "pan"]["score"] == student["simgas@pan"]["mean"]["iou"]
+    assert "points lost" in capsys.readouterr().out
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["set"], line["motion"]) for line in lines] == [
+        ("simgas@still", {"kind": "still", "seed": 5}),
+        ("simgas@pan", {"kind": "pan", "seed": 5}),
+    ]
+
+
+def test_a_set_of_parts_says_what_each_has_of_it(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    still, moved = clips.thermal_background(footage, "val")
+    work = [(evaluate, replace(clip, name=f"{part}/{clip.name}"), Method("mog2"), frames)
+            for part, clip, frames in (("held", still, 60), ("moved", moved, 20))]  # fmt: skip
+    figures = report.gas_free(list(run_all(work, jobs=1)))
+    assert {name: part["share"] for name, part in figures["parts"].items()} == pytest.approx(
+        {"held": 0.75, "moved": 0.25}
+    )
+    assert sum(part["frames"] for part in figures["parts"].values()) == figures["frames"] == 80
+    printing.print_report("flights", "gas_free", figures)
+    assert "held" in capsys.readouterr().out
 
 
 def test_one_name_stands_for_one_set(footage: Path, capsys: pytest.CaptureFixture[str]) -> None:

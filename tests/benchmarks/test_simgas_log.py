@@ -59,6 +59,7 @@ def test_a_line_says_who_looked_with_what_and_what_was_seen(tmp_path: Path) -> N
             "certain",
             "set",
             "shortened",
+            "motion",
         ),
         "figures",
     }
@@ -67,6 +68,7 @@ def test_a_line_says_who_looked_with_what_and_what_was_seen(tmp_path: Path) -> N
     assert first["figures"]["boundary_f"] is None, "JSON knows no NaN"
     assert first["figures"]["iou_by_clip"] == {"simgasvid1": 0.731235}
     assert second["shortened"] == {"limit": 50, "every": 1}
+    assert first["motion"] is None
 
 
 @pytest.mark.parametrize("path", ["edge/models/student.int8.onnx", "./edge/../edge/models/student.int8.onnx"])
