@@ -136,13 +136,13 @@ class Flicker:
         is nothing to compare it with but a still view."""
         (_, before), (captured, after) = self._pictures[0], self._pictures[-1]
         change = after - before
-        change = np.abs(change - np.median(change))  # all of it brighter: the camera's gain
+        change = np.abs(change - median(change))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
         elsewhere = cv2.dilate(plume.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-        usual = float(np.median(change[elsewhere])) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
-        self._looks.append((captured, (float(np.median(change[plume])) + self.FLOOR) / (usual + self.FLOOR)))
+        usual = median(change[elsewhere]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
+        self._looks.append((captured, (median(change[plume]) + self.FLOOR) / (usual + self.FLOOR)))
         while captured - self._looks[0][0] > self.MEMORY_S:
             self._looks.popleft()
         return float(np.median([ratio for _, ratio in self._looks]))
@@ -150,6 +150,14 @@ class Flicker:
     def lost(self) -> None:
         """There is no plume now."""
         self._looks.clear()
+
+
+def median(values: Array) -> float:
+    """As np.median, without its look for NaN, which costs more than the median."""
+    half = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, half, axis=None)[half])
+    return float(np.partition(values, (half - 1, half), axis=None)[half - 1 : half + 1].mean())
 
 
 def reduce(plane: Array) -> Array:
