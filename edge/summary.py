@@ -84,9 +84,7 @@ class Summariser:
             quality=quality,
         )
 
-    def _follow(
-        self, segmentation: Segmentation, contrast: Array, gas: Array
-    ) -> tuple[Point | None, Point | None]:
+    def _follow(self, segmentation: Segmentation, contrast: Array, gas: Array) -> tuple[Point | None, Point | None]:
         """Drift (px/s) and origin (px) of the plume so far, from reduced pictures."""
         captured = segmentation.frame.captured
         height, width = segmentation.mask.shape

@@ -77,13 +77,12 @@ def next_background(
     return (past + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (present - past)).reshape(frame.shape)
 
 
-def next_memory(remembered: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
+def next_memory(gate: Tensor, candidate: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
     """The next memory (N, C, h, w): the output at its scale, and C - 1 features behind a forget gate (as in a GRU):
     bounded, so a year of it cannot drift.
 
-    `remembered` (N, 2C - 2, h, w) holds gate and candidate, `logits` are (N, 1, H, W).
+    `gate` and `candidate` are (N, C - 1, h, w), `logits` (N, 1, H, W).
     """
-    gate, candidate = remembered.float().chunk(2, dim=1)
-    keep = torch.sigmoid(gate)
-    kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
+    keep = torch.sigmoid(gate.float())
+    kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate.float())
     return torch.cat((F.avg_pool2d(torch.sigmoid(logits), int(logits.shape[-1]) // int(memory.shape[-1])), kept), dim=1)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.correlation import local_correlation, unit
+from quantize.correlation import mixed_correlation, unit
 from quantize.resample import double, double_plane, spread
 from quantize.senses import Pace, Senses, next_background, next_memory
 
@@ -68,25 +68,40 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
+class Mix(nn.Sequential):
+    """A 1x1 convolution, batch norm and ReLU over the correlations with two pasts and the changes since each."""
+
+    def __init__(self, channels: int, key_channels: int, radius: int) -> None:
+        side = 2 * radius + 1
+        super().__init__(*conv(2 * (side**2 + key_channels), channels, kernel=1))
+        self.side = side
+
+    def forward(self, key: Tensor, pasts: tuple[Tensor, Tensor]) -> Tensor:
+        """(N,K,h,w) each -> (N,C,h,w)."""
+        around, channels = self.side**2, key.shape[1]
+        similar, changed = zip(
+            *(part.split((around, channels), dim=1) for part in self[0].weight.chunk(2, dim=1)), strict=True
+        )
+        # an empty past (all zeros) must not look like a change
+        changes = [(key - past) * (past * past).sum(1, keepdim=True) for past in pasts]
+        window = torch.stack(similar, dim=1).reshape(-1, 2, self.side, self.side)
+        mixed = mixed_correlation(key, pasts, window)
+        return self[2](self[1](mixed + F.conv2d(torch.cat(changes, dim=1), torch.cat(changed, dim=1))))
+
+
 class TemporalCorrelation(nn.Module):
     """Where does this frame's texture lie in the remembered ones, and how has it changed? (FGSTP's CTC, local)"""
 
     def __init__(self, channels: int, key_channels: int, radius: int) -> None:
         super().__init__()
-        self.radius = radius
         self.to_key = nn.Conv2d(channels, key_channels, 1)
-        self.mix = conv(2 * (2 * radius + 1) ** 2 + 2 * key_channels, channels, kernel=1)
+        self.mix = Mix(channels, key_channels, radius)
         self.refine = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor, key_short: Tensor, key_long: Tensor) -> tuple[Tensor, Tensor]:
         """(N,C,h,w) and two (N,K,h,w) -> refined (N,C,h,w) and this frame's key (N,K,h,w)."""
         key = unit(self.to_key(x))
-        seen = []
-        for past in (key_short, key_long):
-            # an empty past (all zeros) must not look like a change
-            known = (past * past).sum(1, keepdim=True)
-            seen += [local_correlation(key, past, self.radius), (key - past) * known]
-        return F.relu(x + self.refine(self.mix(torch.cat(seen, dim=1)))), key
+        return F.relu(x + self.refine(self.mix(key, (key_short, key_long)))), key
 
 
 class FinePerception(nn.Module):
@@ -173,14 +188,22 @@ class Student(nn.Module):
             "noise": sigma.reshape(-1),
             "key": key,
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(self.remember(torch.cat((d4, memory), dim=1)), memory, logits),
+            "memory_next": next_memory(*self.to_remember(d4, memory), memory, logits),
             "side4": side4,
             "side8": self.side8(d8),
             "bottleneck": d8,
         }
 
     def edge(self, d2: Tensor) -> Tensor:
-        """`boundary`, written as a depthwise convolution and a sum: a convolution into one channel leaves most of a
-        vector register empty and takes four times as long."""
-        weight = self.boundary.weight.transpose(0, 1)  # (C,1,3,3)
-        return F.conv2d(d2, weight, padding=1, groups=weight.shape[0]).sum(1, keepdim=True) + self.boundary.bias
+        """`boundary`, as a depthwise convolution and a sum over channels: a convolution of 3x3 into one channel leaves
+        most of a vector register empty and takes three times as long."""
+        each = F.conv2d(d2, self.boundary.weight.transpose(0, 1), padding=1, groups=d2.shape[1])
+        return F.conv2d(each, each.new_ones(1, d2.shape[1], 1, 1), self.boundary.bias)
+
+    def to_remember(self, d4: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """`remember`, for the forget gate and for what may be remembered; neither joins nor splits channels, which are
+        the innermost axis in most runtimes."""
+        own = d4.shape[1]
+        halves = zip(self.remember.weight.chunk(2), self.remember.bias.chunk(2), strict=True)
+        gate, candidate = (F.conv2d(d4, w[:, :own], b) + F.conv2d(memory, w[:, own:]) for w, b in halves)
+        return gate, candidate
