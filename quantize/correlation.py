@@ -1,9 +1,9 @@
-"""Local-window correlation between a key map and remembered ones, and what a layer of 1x1 makes of it; in matrix products.
+"""Local-window correlation between a key map and remembered ones, with the 1x1 layer over it, in matrix products.
 
-The rows of `query` are cut into blocks. For each row offset dy a block meets, in one product, the part of the remembered
-rows that its window reaches over, so each position is also compared with neighbours of its neighbours. Which of these
-products are its own depends on its place in the block: a convolution with one group a place picks them by its weights,
-and nothing is gathered, padded or copied between.
+The rows of `query` are cut into blocks. For each row offset dy a block meets, in one product, the part of the
+remembered rows that its window reaches over, so each position is also compared with neighbours of its neighbours. Which
+of these products are its own depends on its place in the block: a convolution with one group a place picks them by its
+weights, and nothing is gathered, padded or copied between.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 def mixed_correlation(query: Tensor, pasts: Sequence[Tensor], weight: Tensor) -> Tensor:
-    """A 1x1 convolution over the cosine similarities of each position of `query` with its neighbours in each of `pasts`.
+    """A 1x1 convolution over the cosine similarities of each position of `query` with its neighbours in `pasts`.
 
     `query`, each of `pasts`: (N, C, H, W), L2-normalised over C; an all-zero past means "nothing remembered" and gives
     zeros, and so do neighbours outside the view. `weight` (O, P, 2r+1, 2r+1): for each past, row and column offsets.

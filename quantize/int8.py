@@ -109,7 +109,7 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
 
 
 def learnt(convolution: str) -> bool:
-    """Whether a Conv node belongs to a layer of its own: what `quantize.resample` writes as convolutions is arithmetic."""
+    """Whether a Conv node is a layer of its own: what `quantize.resample` writes as convolutions is arithmetic."""
     return convolution.endswith("/Conv") and convolution.count("/") > 2
 
 

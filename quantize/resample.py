@@ -1,8 +1,8 @@
 """Pictures made twice or sixteen times smaller or larger, written so that the runtimes take little time over it.
 
-A Resize of OpenVINO costs more than a dense convolution of the same size, and a pooling or convolution with one channel
-leaves most of a vector register empty. So bilinear doubling is copying and a depthwise convolution, and what can be said
-by reshaping alone is.
+A Resize of OpenVINO costs more than a dense convolution of the same size, and a pooling or convolution with one
+channel leaves most of a vector register empty. So bilinear doubling is copying and a depthwise convolution, and what
+can be said by reshaping alone is.
 """
 
 from __future__ import annotations
