@@ -6,6 +6,7 @@ All work on reduced pictures of at most 80 x 60 cells, in source pixels and seco
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 from edge.records import Array, Point
 
 WIDTH, HEIGHT = 80, 60
+AROUND: Array = np.ones((5, 5), np.uint8)  # cells that still belong to a plume: its thin edge
 
 
 class Drift:
@@ -140,12 +142,12 @@ class Flicker:
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
-        elsewhere = cv2.dilate(plume.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+        elsewhere = cv2.dilate(plume.view(np.uint8), AROUND) == 0
         usual = median(change[elsewhere]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
         self._looks.append((captured, (median(change[plume]) + self.FLOOR) / (usual + self.FLOOR)))
         while captured - self._looks[0][0] > self.MEMORY_S:
             self._looks.popleft()
-        return float(np.median([ratio for _, ratio in self._looks]))
+        return statistics.median(ratio for _, ratio in self._looks)
 
     def lost(self) -> None:
         """There is no plume now."""

@@ -78,7 +78,7 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs a warning a tensor
-        quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(onnx_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         float_parts = [part.replace(".", "/") for part in FLOAT_PARTS]  # as the exporter spells them
         chosen = [name for name in convolutions if learnt(name) and not any(part in name for part in float_parts)]

@@ -14,29 +14,18 @@ from torch import Tensor
 
 def double(x: Tensor) -> Tensor:
     """Twice the size, bilinear (half-pixel centres): each pixel copied to 2x2, then smoothed by 1 2 1 over 4."""
-    channels, height, width = (int(size) for size in x.shape[1:])
+    channels = int(x.shape[1])
     weights = x.new_tensor((0.25, 0.5, 0.25))
     kernel = torch.outer(weights, weights).expand(channels, 1, 3, 3)
-    copied = F.interpolate(x, scale_factor=2.0, mode="nearest")
-    # as large as what it is multiplied with: a runtime is slow where it must repeat a value over a few channels
-    edge = torch.outer(at_edges(x, 2 * height), at_edges(x, 2 * width)).expand(1, channels, 2 * height, 2 * width)
-    return F.conv2d(copied, kernel.to(x.dtype), padding=1, groups=channels) * edge
+    copied = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(copied, kernel.to(x.dtype), groups=channels)
 
 
 def double_plane(x: Tensor) -> Tensor:
     """The same for one channel: the four pixels that each becomes are four channels of a convolution."""
-    height, width = (int(size) for size in x.shape[2:])
     near, far = x.new_tensor((0.25, 0.75, 0.0)), x.new_tensor((0.0, 0.75, 0.25))
     kernel = torch.stack([torch.outer(down, across) for down in (near, far) for across in (near, far)]).unsqueeze(1)
-    doubled = F.pixel_shuffle(F.conv2d(x, kernel.to(x.dtype), padding=1), 2)
-    return doubled * at_edges(x, 2 * height)[:, None] * at_edges(x, 2 * width)
-
-
-def at_edges(x: Tensor, size: int) -> Tensor:
-    """What makes up for the quarter that an outermost pixel misses because nothing lies beyond it, (size,)."""
-    factors = x.new_ones(size)
-    factors[[0, -1]] = 4.0 / 3.0
-    return factors
+    return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.to(x.dtype)), 2)
 
 
 def spread(plane: Tensor, channels: int) -> Tensor:

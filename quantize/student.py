@@ -78,7 +78,7 @@ class Mix(nn.Sequential):
 
     def forward(self, key: Tensor, pasts: tuple[Tensor, Tensor]) -> Tensor:
         """(N,K,h,w) each -> (N,C,h,w)."""
-        around, channels = self.side**2, key.shape[1]
+        around, channels = self.side**2, int(key.shape[1])
         similar, changed = zip(
             *(part.split((around, channels), dim=1) for part in self[0].weight.chunk(2, dim=1)), strict=True
         )
@@ -181,7 +181,7 @@ class Student(nn.Module):
         side4 = self.side4(d4)
         coarse = double_plane(side4)
         # reverse attention: the last step looks where the coarse mask is not sure that there is gas
-        d2 = self.refine2(double(self.down4(d4)) + e2 * spread(1.0 - torch.sigmoid(coarse), e2.shape[1]))
+        d2 = self.refine2(double(self.down4(d4)) + e2 * spread(1.0 - torch.sigmoid(coarse), int(e2.shape[1])))
         logits = (coarse + self.edge(d2)).float()
         return {
             "logits": logits,
@@ -197,13 +197,14 @@ class Student(nn.Module):
     def edge(self, d2: Tensor) -> Tensor:
         """`boundary`, as a depthwise convolution and a sum over channels: a convolution of 3x3 into one channel leaves
         most of a vector register empty and takes three times as long."""
-        each = F.conv2d(d2, self.boundary.weight.transpose(0, 1), padding=1, groups=d2.shape[1])
-        return F.conv2d(each, each.new_ones(1, d2.shape[1], 1, 1), self.boundary.bias)
+        channels = int(d2.shape[1])
+        each = F.conv2d(d2, self.boundary.weight.transpose(0, 1), padding=1, groups=channels)
+        return F.conv2d(each, each.new_ones(1, channels, 1, 1), self.boundary.bias)
 
     def to_remember(self, d4: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """`remember`, for the forget gate and for what may be remembered; neither joins nor splits channels, which are
         the innermost axis in most runtimes."""
-        own = d4.shape[1]
+        own = int(d4.shape[1])
         halves = zip(self.remember.weight.chunk(2), self.remember.bias.chunk(2), strict=True)
         gate, candidate = (F.conv2d(d4, w[:, :own], b) + F.conv2d(memory, w[:, own:]) for w, b in halves)
         return gate, candidate
