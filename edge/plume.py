@@ -164,6 +164,15 @@ def median(values: Array) -> float:
 
 def reduce(plane: Array) -> Array:
     """A picture or mask, any dtype, as float32 cells of area means; at most WIDTH x HEIGHT of them."""
-    width, height = min(WIDTH, plane.shape[1]), min(HEIGHT, plane.shape[0])
-    small: Array = cv2.resize(plane.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_AREA)
+    height, width = plane.shape
+    return shrink(plane.astype(np.float32, copy=False), (min(WIDTH, width), min(HEIGHT, height)))
+
+
+def shrink(plane: Array, size: tuple[int, int]) -> Array:
+    """A picture as area means, `size` (width, height); by halves as far as that goes, which OpenCV does much faster."""
+    height, width = plane.shape
+    while not width % (2 * size[0]) and not height % (2 * size[1]):
+        width, height = width // 2, height // 2
+        plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+    small: Array = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return small

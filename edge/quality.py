@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edge.motion import shift
+from edge.plume import shrink
 from edge.records import Array, Quality
 from edge.stuck import Stuck
 from edge.view import View
@@ -72,7 +73,7 @@ class Watch:
 
     def step(self, image: Array, plane: Array, captured: float) -> Verdict:
         """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model."""
-        small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        small = shrink(plane, (WIDTH, HEIGHT))
         held = self._held(small if self._partly else image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
         if deviation < FLAT and (not BLACK <= mean <= WHITE or not image.any()):
