@@ -50,10 +50,10 @@ class TimedSummariser(Summariser):
 
     began = ended = 0.0
 
-    def step(self, segmentation: Segmentation) -> Summary:
+    def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
         """The summariser's answer."""
         self.began = clock()
-        summary = super().step(segmentation)
+        summary = super().step(segmentation, image)
         self.ended = clock()
         return summary
 

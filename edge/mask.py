@@ -11,6 +11,8 @@ from edge.errors import ModelError
 from edge.records import Array
 
 REFERENCE_PX = 320 * 240  # the resolution that ModelSpec.min_component_px is given at
+ROOM = 2  # cells around what is lit: one that interpolation reaches, one for the edge of the cut
+Part = tuple[slice, slice]
 
 
 def logit(probability: float) -> float:
@@ -33,9 +35,26 @@ def from_logits(
         raise ModelError("the model's logits are not a number; its file or the runtime is broken; try another backend")
     if highest <= sure:
         return np.zeros((height, width), np.uint8)
-    fine = logits if logits.shape == (height, width) else cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
-    mask = cv2.compare(fine, bar, cv2.CMP_GT)
-    return without_specks(mask, min_component_px * width * height / REFERENCE_PX, cv2.compare(fine, sure, cv2.CMP_GT))
+    smallest = min_component_px * width * height / REFERENCE_PX
+    mask = np.zeros((height, width), np.uint8)
+    cells, pixels = lit(logits, size, bar)
+    part = logits[cells]
+    fine = part if mask.shape == logits.shape else cv2.resize(part, mask[pixels].shape[::-1])
+    mask[pixels] = without_specks(cv2.compare(fine, bar, cv2.CMP_GT), smallest, cv2.compare(fine, sure, cv2.CMP_GT))
+    return mask
+
+
+def lit(logits: Array, size: tuple[int, int], bar: float) -> tuple[Part, Part]:
+    """The rectangle outside which nothing exceeds `bar`, in the logits and in the picture of `size`, with room for the
+    interpolation; all of the view where a cell is no whole number of pixels."""
+    (height, width), (across, down) = logits.shape, size
+    if across % width or down % height:
+        return np.s_[:, :], np.s_[:, :]
+    x, y, w, h = cv2.boundingRect(cv2.compare(logits, bar, cv2.CMP_GT))
+    left, right = max(0, x - ROOM), min(width, x + w + ROOM)
+    top, bottom = max(0, y - ROOM), min(height, y + h + ROOM)
+    dx, dy = across // width, down // height
+    return np.s_[top:bottom, left:right], np.s_[top * dy : bottom * dy, left * dx : right * dx]
 
 
 def without_specks(mask: Array, smallest: float, seeds: Array | None = None) -> Array:

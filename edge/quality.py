@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edge.motion import shift
+from edge.plume import shrink
 from edge.records import Array, Quality
 from edge.steady import Sight, State, Steady
 from edge.stuck import Stuck
@@ -77,7 +78,7 @@ class Watch:
 
     def step(self, image: Array, plane: Array, captured: float, prior: Array | None = None) -> Verdict:
         """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model; `prior` as Steady's."""
-        small = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        small = shrink(plane, (WIDTH, HEIGHT))
         held = self._held(small if self._partly else image, captured)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
         if deviation < FLAT and (not BLACK <= mean <= WHITE or not image.any()):

@@ -97,7 +97,7 @@ class Segmenter:
             ),
             noise=self._noise,
             image=picture.copy(),
-            background=geometry.crop(background).copy(),
+            background=geometry.crop(background),  # `_infer` has copied it
             quality=quality,
             view=view,
         )

@@ -27,16 +27,17 @@ class Summariser:
         self._drift, self._origin = Drift(), Origin()
         self._seen: float | None = None  # when there was gas last
 
-    def step(self, segmentation: Segmentation) -> Summary:
-        """Measure one mask."""
+    def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
+        """Measure one mask. `image` is the segmentation's, reduced, where the caller has it already."""
         frame, mask, quality = segmentation.frame, segmentation.mask, segmentation.quality
         height, width = mask.shape
         if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
             self.reset()
         if quality & Quality.GAIN or not quality.believable:
             self._flicker = Flicker()  # such a change is the camera's
-        cells, view = reduce(segmentation.image) * np.float32(255), segmentation.view
-        self._flicker.see(frame.captured, cells, view, segmentation.image)
+        image = reduce(segmentation.image) if image is None else image
+        view = segmentation.view
+        self._flicker.see(frame.captured, image * np.float32(255), view, segmentation.image)
         placed = placed_in(view, segmentation.image.shape, mask.shape)
         box = cv2.boundingRect(mask)
         if not box[2]:
@@ -66,7 +67,7 @@ class Summariser:
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
         gas = reduce(mask) / np.float32(255)
-        drift, origin = self._follow(segmentation, gas)
+        drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
         return Summary(
             index=frame.index,
             captured=frame.captured,
@@ -80,7 +81,7 @@ class Summariser:
             centroid=centroid(part, (x, y)),
             drift=drift,
             origin=origin,
-            cnr=contrast_to_noise(segmentation),
+            cnr=contrast_to_noise(segmentation, (x, y, w, h)),
             confidence=confidence(segmentation.logits, mask),
             flicker=self._flicker.step(gas),
             noise=segmentation.noise,
@@ -88,9 +89,8 @@ class Summariser:
             view=placed,
         )
 
-    def _follow(self, segmentation: Segmentation, gas: Array) -> tuple[Point | None, Point | None]:
-        """Drift (px/s) and origin (px) of the plume so far."""
-        contrast = reduce(segmentation.image - segmentation.background)
+    def _follow(self, segmentation: Segmentation, contrast: Array, gas: Array) -> tuple[Point | None, Point | None]:
+        """Drift (px/s) and origin (px) of the plume so far, from reduced pictures."""
         captured = segmentation.frame.captured
         height, width = segmentation.mask.shape
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
@@ -128,10 +128,16 @@ def centroid(part: Array, at: tuple[int, int]) -> Point:
     return at[0] + moments["m10"] / moments["m00"], at[1] + moments["m01"] / moments["m00"]
 
 
-def contrast_to_noise(segmentation: Segmentation) -> float:
-    """|mean of image - background| inside the mask over the temporal noise of one pixel, at least NOISE_FLOOR."""
-    image, background = segmentation.image, segmentation.background
-    inside = resampled(segmentation.mask, image.shape)
+def contrast_to_noise(segmentation: Segmentation, box: tuple[int, int, int, int]) -> float:
+    """|mean of image - background| inside the mask, which lies in `box`, over the temporal noise of one pixel, at least
+    NOISE_FLOOR."""
+    image, background, inside = segmentation.image, segmentation.background, segmentation.mask
+    if inside.shape == image.shape:
+        x, y, width, height = box
+        part = np.s_[y : y + height, x : x + width]
+        image, background, inside = image[part], background[part], inside[part]
+    else:
+        inside = resampled(inside, image.shape)
     contrast = 255.0 * abs(cv2.mean(image, inside)[0] - cv2.mean(background, inside)[0])
     return contrast / max(segmentation.noise, NOISE_FLOOR)
 

@@ -1,15 +1,20 @@
-"""Local-window correlation volume between two key maps, written as row-band matrix products.
+"""Local-window correlation between a key map and remembered ones, with the 1x1 layer over it, in matrix products.
 
-For each row offset dy the rows of `query` meet the rows of `key` in one batched product; the 2r+1 wanted column offsets
-lie on a diagonal band of the result. Padding the flattened product by one column a row moves that band into the first
-2r+1 columns, so the graph needs only MatMul, Pad, Reshape and Slice: no gather, no unfold.
+The rows of `query` are cut into blocks. For each row offset dy a block meets, in one product, the part of the
+remembered rows that its window reaches over, so each position is also compared with neighbours of its neighbours. Which
+of these products are its own depends on its place in the block: a convolution with one group a place picks them by its
+weights, and nothing is gathered, padded or copied between.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+LARGEST = 10  # positions in a block: its window over two pasts, 2 x 16 columns, fills vector registers exactly
 
 
 def unit(x: Tensor) -> Tensor:
@@ -18,23 +23,40 @@ def unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)
 
 
-def local_correlation(query: Tensor, key: Tensor, radius: int) -> Tensor:
-    """Cosine similarity of each position of `query` with its (2r+1)^2 neighbours in `key`.
+def mixed_correlation(query: Tensor, pasts: Sequence[Tensor], weight: Tensor) -> Tensor:
+    """A 1x1 convolution over the cosine similarities of each position of `query` with its neighbours in `pasts`.
 
-    `query`, `key`: (N, C, H, W), L2-normalised over C; a zero key means "nothing remembered" and gives zeros.
-    Returns (N, (2r+1)^2, H, W), row offsets outermost; neighbours outside the view count as zero.
+    `query`, each of `pasts`: (N, C, H, W), L2-normalised over C; an all-zero past means "nothing remembered" and gives
+    zeros, and so do neighbours outside the view. `weight` (O, P, 2r+1, 2r+1): for each past, row and column offsets.
+    Returns (N, O, H, W).
     """
-    n, _, h, w = query.shape
-    side = 2 * radius + 1
-    wide = w + 2 * radius
-    rows = query.permute(0, 2, 3, 1)  # (N, H, W, C)
-    padded = F.pad(key, (radius, radius, radius, radius)).permute(0, 2, 1, 3)  # (N, H+2r, C, W+2r)
-    bands = []
-    for dy in range(side):
-        product = torch.matmul(rows, padded[:, dy : dy + h])  # (N, H, W, W+2r)
-        flat = F.pad(product.reshape(n, h, w * wide), (0, w))
-        bands.append(flat.reshape(n, h, w, wide + 1)[..., :side])
-    return torch.cat(bands, dim=3).permute(0, 3, 1, 2)
+    n, channels, h, w = (int(size) for size in query.shape)
+    side = int(weight.shape[2])
+    radius = side // 2
+    block = max(size for size in range(1, LARGEST + 1) if w % size == 0)
+    reach = block + 2 * radius
+    padded = F.pad(torch.cat(tuple(pasts), dim=1), (radius, radius, radius, radius))  # (N, P C, H+2r, W+2r)
+    windows = torch.stack([padded[..., x : x + reach] for x in range(0, w, block)], dim=3)  # (N, P C, H+2r, B, reach)
+    windows = windows.reshape(n, len(pasts), channels, h + 2 * radius, w // block, reach).permute(0, 3, 4, 2, 1, 5)
+    windows = windows.reshape(n, h + 2 * radius, w // block, channels, len(pasts) * reach)
+    rows = query.permute(0, 2, 3, 1).reshape(n, h, w // block, block, channels)
+    products = torch.cat([torch.matmul(rows, windows[:, dy : dy + h]) for dy in range(side)], dim=4)
+    places = products.reshape(n, h, w // block, block * side * len(pasts) * reach).permute(0, 3, 1, 2)
+    mixed = F.conv2d(places, by_place(weight, block), groups=block)  # (N, block O, H, B)
+    return mixed.permute(0, 2, 3, 1).reshape(n, h, w, -1).permute(0, 3, 1, 2)
+
+
+def by_place(weight: Tensor, block: int) -> Tensor:
+    """(O, P, side, side) -> (block O, side P reach, 1, 1): at place x of a block the weights begin at column x.
+
+    A row longer by one than `reach`, repeated and cut into rows of `reach`, moves on by one column from row to row.
+    """
+    out, pasts, side, _ = (int(size) for size in weight.shape)
+    reach = block + side - 1
+    longer = F.pad(weight.transpose(1, 2), (0, reach + 1 - side)).unsqueeze(3)
+    repeated = longer.expand(out, side, pasts, block, reach + 1).reshape(out, side, pasts, block * (reach + 1))
+    shifted = repeated[..., : block * reach].reshape(out, side, pasts, block, reach)
+    return shifted.permute(3, 0, 1, 2, 4).reshape(block * out, side * pasts * reach, 1, 1)
 
 
 def all_pairs(query: Tensor, key: Tensor, sharpness: Tensor) -> Tensor:

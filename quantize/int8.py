@@ -78,10 +78,10 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs a warning a tensor
-        quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(onnx_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         float_parts = [part.replace(".", "/") for part in FLOAT_PARTS]  # as the exporter spells them
-        chosen = [name for name in convolutions if not any(part in name for part in float_parts)]
+        chosen = [name for name in convolutions if learnt(name) and not any(part in name for part in float_parts)]
         quantize_static(
             str(prepared),
             str(out),
@@ -106,6 +106,11 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
     provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
     bars = {"threshold": spec.threshold, "certain": spec.certain}
     return write_spec(out, precision="int8", **bars, provenance=provenance)
+
+
+def learnt(convolution: str) -> bool:
+    """Whether a Conv node is a layer of its own: what `quantize.resample` writes as convolutions is arithmetic."""
+    return convolution.endswith("/Conv") and convolution.count("/") > 2
 
 
 def keep_joins(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,7 +14,18 @@ INPUT_LEVELS = 127
 MEMORY = 0.99  # of the running mean of an input's largest value, as in the quantiser's calibration
 
 # Names of what stays in float: where a small error moves a mask edge or is remembered for a year.
-FLOAT_PARTS = ("correlate.to_key", "remember", "gate", "side4", "side8", "boundary", "enter2.", "enter4.", "recall")
+FLOAT_PARTS = (
+    "correlate.to_key",
+    "correlate.mix",
+    "remember",
+    "gate",
+    "side4",
+    "side8",
+    "boundary",
+    "enter2.",
+    "enter4.",
+    "recall",
+)
 
 
 class RoundedConv(nn.Conv2d):

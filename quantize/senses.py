@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from quantize.resample import block_means, in_row_pairs, over_row_pairs
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -32,10 +34,13 @@ class Senses(nn.Module):
 
     def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
-        to_short, to_long, to_background = (self.centred(frame - past) for past in (short, long, background))
-        border = (F.avg_pool2d(frame, self.block) < self.black).to(frame.dtype)
+        pasts = (short, long, background)
+        means = block_means(frame, self.block)
+        offsets = quantile(torch.stack([means - block_means(past, self.block) for past in pasts], dim=1), 0.5)
+        to_short, to_long, to_background = (frame - past - offsets[:, i] for i, past in enumerate(pasts))
+        border = (means < self.black).to(frame.dtype)  # comes after all others
         # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
-        quiet = self.quantile(to_short.abs(), 0.25, border)
+        quiet = quantile((block_means(to_short.abs(), self.block) + border).unsqueeze(1), 0.25)[:, 0]
         sigma = 0.8862 * (quiet - quiet.floor())  # a night sky that is black almost everywhere is a scene all the same
         scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
         movement = to_long * scale
@@ -48,15 +53,11 @@ class Senses(nn.Module):
         )
         return torch.cat(parts, dim=1), sigma, movement
 
-    def centred(self, difference: Tensor) -> Tensor:
-        return difference - self.quantile(difference, 0.5)
 
-    def quantile(self, image: Tensor, share: float, last: Tensor | float = 0.0) -> Tensor:
-        """A quantile over block means, (N,1,1,1): TopK over some hundred values, not a sort over pixels; blocks where
-        `last` is 1 come after all others."""
-        blocks = (F.avg_pool2d(image, self.block) + last).flatten(1)
-        count = max(1, int(blocks.shape[1] * share))
-        return blocks.topk(count, dim=1, largest=False).values[:, -1:].reshape(-1, 1, 1, 1)
+def quantile(blocks: Tensor, share: float) -> Tensor:
+    """A quantile of each row, (N,C,B) -> (N,C,1,1,1): TopK over some hundred values, not a sort over pixels."""
+    count = max(1, int(int(blocks.shape[2]) * share))
+    return blocks.topk(count, dim=2, largest=False).values[:, :, -1:, None, None]
 
 
 def next_background(
@@ -65,23 +66,23 @@ def next_background(
     """The next slow background: a running mean at first, then exponential. What moves is let in at a fraction of the
     rate, or a slow bird would leave a trail; what may be gas is left out, but where it stays still it is let in slowly,
     or a once mistaken object would stay lit for good."""
-    gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), scale_factor=2.0, mode="nearest")
+    gas = over_row_pairs((2.0 * torch.sigmoid(logits)).clamp(max=1.0))
     step = clock[:, 0].reshape(-1, 1, 1, 1)
     age = clock[:, 1].reshape(-1, 1, 1, 1)
-    still = torch.exp(-movement * movement)
+    present, past, moved = (in_row_pairs(picture) for picture in (frame, background, movement))
+    still = torch.exp(-moved * moved)
     rate = step / (age.clamp(max=pace.background_s) + step + 1e-6)
     open_air = rate * (pace.passing + (1.0 - pace.passing) * still)
     slow = (step / pace.ghost_s) * still
-    return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
+    return (past + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (present - past)).reshape(frame.shape)
 
 
-def next_memory(remembered: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
+def next_memory(gate: Tensor, candidate: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
     """The next memory (N, C, h, w): the output at its scale, and C - 1 features behind a forget gate (as in a GRU):
     bounded, so a year of it cannot drift.
 
-    `remembered` (N, 2C - 2, h, w) holds gate and candidate, `logits` are (N, 1, H, W).
+    `gate` and `candidate` are (N, C - 1, h, w), `logits` (N, 1, H, W).
     """
-    gate, candidate = remembered.float().chunk(2, dim=1)
-    keep = torch.sigmoid(gate)
-    kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate)
+    keep = torch.sigmoid(gate.float())
+    kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate.float())
     return torch.cat((F.avg_pool2d(torch.sigmoid(logits), int(logits.shape[-1]) // int(memory.shape[-1])), kept), dim=1)

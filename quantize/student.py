@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.correlation import local_correlation, unit
+from quantize.correlation import mixed_correlation, unit
+from quantize.resample import double, double_plane, spread
 from quantize.senses import Pace, Senses, next_background, next_memory
 
 LAG_SHORT_S = 2 / 15
@@ -67,25 +68,40 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
+class Mix(nn.Sequential):
+    """A 1x1 convolution, batch norm and ReLU over the correlations with two pasts and the changes since each."""
+
+    def __init__(self, channels: int, key_channels: int, radius: int) -> None:
+        side = 2 * radius + 1
+        super().__init__(*conv(2 * (side**2 + key_channels), channels, kernel=1))
+        self.side = side
+
+    def forward(self, key: Tensor, pasts: tuple[Tensor, Tensor]) -> Tensor:
+        """(N,K,h,w) each -> (N,C,h,w)."""
+        around, channels = self.side**2, int(key.shape[1])
+        similar, changed = zip(
+            *(part.split((around, channels), dim=1) for part in self[0].weight.chunk(2, dim=1)), strict=True
+        )
+        # an empty past (all zeros) must not look like a change
+        changes = [(key - past) * (past * past).sum(1, keepdim=True) for past in pasts]
+        window = torch.stack(similar, dim=1).reshape(-1, 2, self.side, self.side)
+        mixed = mixed_correlation(key, pasts, window)
+        return self[2](self[1](mixed + F.conv2d(torch.cat(changes, dim=1), torch.cat(changed, dim=1))))
+
+
 class TemporalCorrelation(nn.Module):
     """Where does this frame's texture lie in the remembered ones, and how has it changed? (FGSTP's CTC, local)"""
 
     def __init__(self, channels: int, key_channels: int, radius: int) -> None:
         super().__init__()
-        self.radius = radius
         self.to_key = nn.Conv2d(channels, key_channels, 1)
-        self.mix = conv(2 * (2 * radius + 1) ** 2 + 2 * key_channels, channels, kernel=1)
+        self.mix = Mix(channels, key_channels, radius)
         self.refine = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor, key_short: Tensor, key_long: Tensor) -> tuple[Tensor, Tensor]:
         """(N,C,h,w) and two (N,K,h,w) -> refined (N,C,h,w) and this frame's key (N,K,h,w)."""
         key = unit(self.to_key(x))
-        seen = []
-        for past in (key_short, key_long):
-            # an empty past (all zeros) must not look like a change
-            known = (past * past).sum(1, keepdim=True)
-            seen += [local_correlation(key, past, self.radius), (key - past) * known]
-        return F.relu(x + self.refine(self.mix(torch.cat(seen, dim=1)))), key
+        return F.relu(x + self.refine(self.mix(key, (key_short, key_long)))), key
 
 
 class FinePerception(nn.Module):
@@ -106,10 +122,6 @@ class FinePerception(nn.Module):
         joined = torch.cat(found, dim=1)
         weight = torch.softmax(self.gate(joined.mean((2, 3), keepdim=True)), dim=1) * joined.shape[1]
         return self.out(x + joined * weight)
-
-
-def double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Student(nn.Module):
@@ -167,17 +179,32 @@ class Student(nn.Module):
         d8 = self.perceive(e8 + double(self.down16(self.enter16(e8))))
         d4 = self.decode4(e4 + double(self.down8(d8)))
         side4 = self.side4(d4)
-        coarse = double(side4)
+        coarse = double_plane(side4)
         # reverse attention: the last step looks where the coarse mask is not sure that there is gas
-        d2 = self.refine2(double(self.down4(d4)) + e2 * (1.0 - torch.sigmoid(coarse)))
-        logits = (coarse + self.boundary(d2)).float()
+        d2 = self.refine2(double(self.down4(d4)) + e2 * spread(1.0 - torch.sigmoid(coarse), int(e2.shape[1])))
+        logits = (coarse + self.edge(d2)).float()
         return {
             "logits": logits,
             "noise": sigma.reshape(-1),
             "key": key,
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(self.remember(torch.cat((d4, memory), dim=1)), memory, logits),
+            "memory_next": next_memory(*self.to_remember(d4, memory), memory, logits),
             "side4": side4,
             "side8": self.side8(d8),
             "bottleneck": d8,
         }
+
+    def edge(self, d2: Tensor) -> Tensor:
+        """`boundary`, as a depthwise convolution and a sum over channels: a convolution of 3x3 into one channel leaves
+        most of a vector register empty and takes three times as long."""
+        channels = int(d2.shape[1])
+        each = F.conv2d(d2, self.boundary.weight.transpose(0, 1), padding=1, groups=channels)
+        return F.conv2d(each, each.new_ones(1, channels, 1, 1), self.boundary.bias)
+
+    def to_remember(self, d4: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """`remember`, for the forget gate and for what may be remembered; neither joins nor splits channels, which are
+        the innermost axis in most runtimes."""
+        own = int(d4.shape[1])
+        halves = zip(self.remember.weight.chunk(2), self.remember.bias.chunk(2), strict=True)
+        gate, candidate = (F.conv2d(d4, w[:, :own], b) + F.conv2d(memory, w[:, own:]) for w, b in halves)
+        return gate, candidate

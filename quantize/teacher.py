@@ -24,8 +24,9 @@ from quantize.decoder import Decoder, resize
 from quantize.lite0 import PACKAGE, Lite0
 from quantize.perception import ConvNorm, FineGrainedPerception, ReceptiveField
 from quantize.pvt import PVT, PVTConfig, PVTv2
+from quantize.resample import double
 from quantize.senses import Pace, Senses, next_background, next_memory
-from quantize.student import conv, double
+from quantize.student import conv
 
 BACKBONES = ("lite0", *PVT)
 
@@ -174,12 +175,13 @@ class Teacher(nn.Module):
             found.append(self.perceive[i](x))
         sides = [resize(mask, frame_size(frame, 2)).float() for mask in self.decoder(*found)]
         logits = self.detail(seen, found[0], sides[-1]).float()
+        gate, candidate = self.remember(torch.cat((found[0], memory), dim=1)).chunk(2, dim=1)
         return {
             "logits": logits,
             "noise": sigma.reshape(-1),
             "key": pack(keys),
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(self.remember(torch.cat((found[0], memory), dim=1)), memory, logits),
+            "memory_next": next_memory(gate, candidate, memory, logits),
             **{f"side{i}": side for i, side in enumerate(sides)},
             "bottleneck": found[0],
         }

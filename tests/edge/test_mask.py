@@ -81,3 +81,15 @@ def test_a_part_counts_where_the_model_is_certain_somewhere_in_it():
     assert np.count_nonzero(found[30:]) == 200
     assert np.count_nonzero(mask.from_logits(logits, (80, 60), 0.6, 0)) == 400
     assert not mask.from_logits(logits, (80, 60), 0.6, 0, certain=0.96).any()
+
+
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 480), (640, 512)])
+def test_interpolating_only_what_is_lit_changes_nothing(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for smooth in (0.6, 2.0, 8.0):
+        cloud = cv2.GaussianBlur(rng.normal(0, 1, (120, 160)).astype(np.float32), (0, 0), smooth)
+        logits = 3 * cloud / cloud.std() - 4
+        whole = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
+        plain = mask.without_specks(cv2.compare(whole, mask.logit(0.6), cv2.CMP_GT), 0)
+        assert plain.any()
+        assert np.array_equal(mask.from_logits(logits, size, 0.6, 0), plain)

@@ -1,0 +1,52 @@
+"""Pictures made twice or sixteen times smaller or larger, written so that the runtimes take little time over it.
+
+A Resize of OpenVINO costs more than a dense convolution of the same size, and a pooling or convolution with one
+channel leaves most of a vector register empty. So bilinear doubling is copying and a depthwise convolution, and what
+can be said by reshaping alone is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the size, bilinear (half-pixel centres): each pixel copied to 2x2, then smoothed by 1 2 1 over 4."""
+    channels = int(x.shape[1])
+    weights = x.new_tensor((0.25, 0.5, 0.25))
+    kernel = torch.outer(weights, weights).expand(channels, 1, 3, 3)
+    copied = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(copied, kernel.to(x.dtype), groups=channels)
+
+
+def double_plane(x: Tensor) -> Tensor:
+    """The same for one channel: the four pixels that each becomes are four channels of a convolution."""
+    near, far = x.new_tensor((0.25, 0.75, 0.0)), x.new_tensor((0.0, 0.75, 0.25))
+    kernel = torch.stack([torch.outer(down, across) for down in (near, far) for across in (near, far)]).unsqueeze(1)
+    return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.to(x.dtype)), 2)
+
+
+def spread(plane: Tensor, channels: int) -> Tensor:
+    """One channel, repeated: by a convolution, where arithmetic between one channel and several is slow."""
+    return F.conv2d(plane, plane.new_ones(channels, 1, 1, 1))
+
+
+def in_row_pairs(picture: Tensor) -> Tensor:
+    """(N,1,H,W) -> (N,H/2,2,W), nothing moved."""
+    n, _, height, width = (int(size) for size in picture.shape)
+    return picture.reshape(n, height // 2, 2, width)
+
+
+def over_row_pairs(plane: Tensor) -> Tensor:
+    """(N,1,h,w) at half the size -> (N,h,1,2w): each value twice in its row, to be met by `in_row_pairs`."""
+    n, _, height, width = (int(size) for size in plane.shape)
+    return spread(plane, 2).permute(0, 2, 3, 1).reshape(n, height, 1, 2 * width)
+
+
+def block_means(picture: Tensor, side: int) -> Tensor:
+    """(N,1,H,W), multiples of `side` -> (N, H W / side²) means over square blocks."""
+    n, _, height, width = (int(size) for size in picture.shape)
+    rows = picture.reshape(n, height // side, side, width).mean(2)
+    return rows.reshape(n, height // side, width // side, side).mean(3).flatten(1)
