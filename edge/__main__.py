@@ -215,7 +215,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from edge import bench
 
-    return bench.main(options.seconds, options.threads)
+    return bench.main(options.seconds, options.threads, options.json)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -395,6 +395,7 @@ def _describe_bench(commands: Any) -> None:
     )
     parser.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
     parser.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
