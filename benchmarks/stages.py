@@ -89,7 +89,9 @@ class Bench:
                 continue
             marks = (self.handed.at, self.timed.began, self.timed.ended, self.summariser.began, self.summariser.ended)
             spans = [later - earlier for earlier, later in itertools.pairwise(marks)]
-            for stage, span in zip((*bench.STAGES, "alarm", "end_to_end"), (*spans, alarmed - done, done - marks[0]), strict=True):
+            for stage, span in zip(
+                (*bench.STAGES, "alarm", "end_to_end"), (*spans, alarmed - done, done - marks[0]), strict=True
+            ):
                 taken[stage].append(span * 1000)
             if outbox is not None:
                 began = clock()

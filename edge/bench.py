@@ -125,9 +125,7 @@ class Contestant:
         )
 
 
-def measure(
-    seconds: float, threads: int = 1, models: Sequence[str] = (), backends: Sequence[str] = ()
-) -> list[Speed]:
+def measure(seconds: float, threads: int = 1, models: Sequence[str] = (), backends: Sequence[str] = ()) -> list[Speed]:
     """Every backend here with every shipped model (or those named), about `seconds` each. Raises FgstpError where none
     can run."""
     clip = footage()
