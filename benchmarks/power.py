@@ -1,8 +1,7 @@
-"""What the machine draws while something runs: RAPL on x86-64, the INA sensors on a Jetson, nothing where neither can be
-read.
+"""What the machine draws while something runs: RAPL on x86-64, the INA sensors on a Jetson, else nothing.
 
-RAPL counts the energy of the processor package (root may read it, others where the system allows it). A Jetson's INA3221
-measures the rails of the board; the one that feeds it all is taken, sampled ten times a second.
+RAPL counts the energy of the processor package (root may read it, others where the system allows it). A Jetson's
+INA3221 measures the rails of the board; the one that feeds it all is taken, sampled ten times a second.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The service is a process of its own with a broker beside it, held to as many cor
 plays the golden clip from images as fast as it is taken, so that the box is full; memory per camera is the slope of a
 line, with five seconds of pictures before an event held as JPEG (an image folder needs no decoder that lasts). `paced`:
 so many cameras at so many frames a second on one core; a frame that comes before the last one was taken is dropped.
-`pixels`: the network exported for other inputs with random weights (needs the extra "train"), pictures of the same size.
+`pixels`: the network exported for other inputs with random weights (extra "train"), pictures of the same size.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@
 
 One thread on one core, but where `threads` says more. Every measurement is a process of its own; the combinations take
 turns for `--rounds` rounds, so that whatever else the machine does falls on all of them alike. Models, backends and
-instruction sets are combined with the first number of threads and the first size of picture; the other threads and sizes
-are tried with the first model (`--full`: with all). `end_to_end` is from the decoded frame to its Summary; the host's
-share is all of that but the inference. Ratios are medians over the rounds: against the first combination, and of INT8
-against the faster backend in FP32.
+instruction sets are combined with the first number of threads and the first size of picture; the other threads and
+sizes are tried with the first model (`--full`: with all). `end_to_end` is from the decoded frame to its Summary; the
+host's share is all of that but the inference. Ratios are medians over the rounds: against the first combination, and of
+INT8 against the faster backend in FP32.
 """
 
 from __future__ import annotations
