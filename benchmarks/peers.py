@@ -8,7 +8,8 @@ One thread on one core; the methods take turns over the clips, each turn from a 
 "train") has random weights and 352x352 px, as published: in the paper's form, the features of earlier frames
 remembered, in the same runtime; and in PyTorch as its authors wrote it, on random pictures, once. The network for
 instance segmentation is any ONNX file with one picture as input, made INT8 here and run by OpenVINO, without decoding
-its boxes and masks, which flatters it. For example, in an environment of its own (ultralytics is under AGPL-3.0 and no part of this project):
+its boxes and masks, which flatters it. For example, in an environment of its own (ultralytics is under AGPL-3.0 and no
+part of this project):
 
     pip install ultralytics && yolo export model=yolo11n-seg.yaml format=onnx imgsz=640 simplify=False
 """
