@@ -73,7 +73,8 @@ def dense(channels: int, int8: bool, folder: Path) -> Path:
         constants.append(numpy_helper.from_array(content, name))
         return name
 
-    scale, zero = constant("scale", np.float32(1 / 64)), constant("zero", np.int8(0))
+    if int8:
+        scale, zero = constant("scale", np.float32(1 / 64)), constant("zero", np.int8(0))
     for layer in range(DEPTH):
         if int8:
             nodes.append(helper.make_node("QuantizeLinear", [value, scale, zero], [f"q{layer}"]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from edge.records import Array
 
@@ -101,17 +102,43 @@ def onnxruntime(path: Path, inputs: dict[str, Array], rounds: int) -> list[Layer
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_profiling = True
+        options.log_severity_level = 4
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         wanted = {one.name: inputs[one.name] for one in session.get_inputs()}
         for _ in range(BURN_IN + rounds):
             session.run(None, wanted)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return traced(events, BURN_IN)
+    return traced(events, BURN_IN, convolutions(onnx.load(path)))
 
 
-def traced(events: Iterable[dict[str, Any]], burn_in: int) -> list[Layer]:
-    """Layers from the events of a trace, without the first `burn_in` runs of each."""
+def convolutions(model: onnx.ModelProto) -> dict[str, int]:
+    """Multiply-accumulates of each convolution, by the names that the runtime may give it: of its node, or of what it
+    or the ReLU behind it writes. The trace itself shows channels filled up to the width of a vector."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.value_info, *graph.output)
+    }
+    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    made = {node.output[0]: node for node in graph.node}
+    readers = {name: node for node in graph.node for name in node.input}
+    found = {}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            source = node.input[1]
+            weight = weights[source if source in weights else made[source].input[0]]  # behind a DequantizeLinear
+            written = node.output[0]
+            macs = prod(shapes[written]) * prod(weight[1:])
+            found |= {node.name: macs, f"{written}_nchwc": macs}
+            if written in readers and readers[written].op_type == "Relu":
+                found[f"{readers[written].output[0]}_nchwc"] = macs
+    return found
+
+
+def traced(events: Iterable[dict[str, Any]], burn_in: int, known: Mapping[str, int] | None = None) -> list[Layer]:
+    """Layers from the events of a trace, without the first `burn_in` runs of each; `known` multiply-accumulates come
+    before those that the shapes in the trace give."""
     kernels: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
@@ -122,8 +149,8 @@ def traced(events: Iterable[dict[str, Any]], burn_in: int) -> list[Layer]:
         ins, outs = _tensors(said.get("input_type_shape", [])), _tensors(said.get("output_type_shape", []))
         op, out = said["op_name"], prod(outs[0][1]) if outs else 0
         pictures = [shape for _, shape in ins if len(shape) == 4]
-        macs = 0
-        if _kind(op) == "conv" and len(pictures) > 1:
+        macs = (known or {}).get(name, 0)
+        if macs == 0 and _kind(op) == "conv" and len(pictures) > 1:
             macs = out * prod(pictures[1][1:])
         elif _kind(op) == "matmul" and ins:
             macs = out * ins[0][1][-1]

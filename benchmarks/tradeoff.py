@@ -140,7 +140,7 @@ def better(one: Row, other: Row) -> bool:
 
 
 def recommend(rows: Sequence[Row], min_fps: float, cameras: int, cores: float) -> Row:
-    """The best quality that so many cameras leave time for; of equals the faster. Raises ConfigError where none does."""
+    """The best quality that so many cameras leave time for; of equals the faster. Raises ConfigError for none."""
     needed = min_fps * cameras / cores
     fitting = [one for one in rows if one["fps"] >= needed and one["iou"] is not None]
     if not fitting:
@@ -175,10 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; gives the exit code."""
     options = _options(argv)
     try:
-        if options.results:
-            result = json.loads(options.results.read_text(encoding="utf-8"))
-        else:
-            result = run(options)
+        result = json.loads(options.results.read_text(encoding="utf-8")) if options.results else run(options)
         print_table(result["results"])
         if options.json:
             machine.write(options.json, result)
