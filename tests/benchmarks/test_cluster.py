@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import evaluate
+from benchmarks import evaluate, speed
 from benchmarks.evaluate import Method
 from calibration.clips import Clip, GasFree
 from edge import __main__, cluster
@@ -63,16 +63,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made.stop()
 
 
-def test_the_figures_are_those_of_one_machine_though_a_worker_is_killed(running: Cluster, footage_video: Path) -> None:
-    clips = [Clip(f"clip{number}", footage_video, GasFree((240, 320))) for number in range(6)]
-    work = [(evaluate.evaluate, clip, Method("student.int8", "onnxruntime")) for clip in clips]
+def test_the_figures_are_those_of_one_machine_though_a_worker_is_killed(running: Cluster, tmp_path: Path) -> None:
+    golden = Path(speed.golden_video(tmp_path / "golden.mp4"))
+    method = Method("student.int8", "onnxruntime")
+    work = [
+        (evaluate.evaluate, Clip(f"clip{number}", golden, GasFree((240, 320))), method, 15 + 3 * number)
+        for number in range(6)
+    ]
     here = list(evaluate.run_all(work, 1))
+    assert here[-1].mask.false > 0
     found = evaluate.run_all(work, 1, running.address)
     first = next(found)  # some are done, some wait, one is in hand
     running.workers[0].send_signal(signal.SIGKILL)
     running.workers[0].wait()
     there = [first, *found]
-    assert [asdict(result) for result in there] == [asdict(result) for result in here]
+    assert [str(asdict(result)) for result in there] == [str(asdict(result)) for result in here]  # NaN is not NaN
     assert running.workers[1].poll() is None
 
 
