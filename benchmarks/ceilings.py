@@ -33,11 +33,11 @@ class Ceilings:
 def measure(runtime: str) -> Ceilings:
     """The best of several tries: a ceiling is not lowered by what else the machine does."""
     with tempfile.TemporaryDirectory(prefix="fgstp-ceilings-") as folder:
-        rates = [
-            max(rate(dense(channels, int8, Path(folder)), channels, runtime) for channels in CHANNELS)
-            for int8 in (False, True)
-        ]
-    return Ceilings(*rates, copy_rate())
+        fp32, int8 = (
+            max(rate(dense(channels, kind, Path(folder)), channels, runtime) for channels in CHANNELS)
+            for kind in (False, True)
+        )
+    return Ceilings(fp32, int8, copy_rate())
 
 
 def rate(path: Path, channels: int, runtime: str) -> float:

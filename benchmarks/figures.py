@@ -20,7 +20,6 @@ from edge import contract
 from edge.errors import ConfigError, FgstpError
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 PROGRAMS = {"accuracy": "accuracy", "baselines": "accuracy", "speed": "speed", "memory": "memory"}  # by result file
 Figures = dict[str, Any]
 
@@ -139,13 +138,14 @@ def false_alarms(method: Figures) -> str:
     return "–" if found is None else f"{found['alarms']} in {found['count']} clips"
 
 
-def filled(readme: str, figures: str, where: Path) -> str:
-    """The README with the figures between its marks. Raises ConfigError without the marks."""
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+def filled(page: str, figures: str, where: Path, name: str = "figures") -> str:
+    """A page with the figures between its marks. Raises ConfigError without the marks."""
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    head, begin, rest = page.partition(opening)
+    _, end, tail = rest.partition(closing)
     if not begin or not end:
-        raise ConfigError(f"{where}: the marks {BEGIN} and {END} are missing; put them where the figures belong")
-    return f"{head}{BEGIN}\n{figures}\n{END}{tail}"
+        raise ConfigError(f"{where}: the marks {opening} and {closing} are missing; put them where the figures belong")
+    return f"{head}{opening}\n{figures}\n{closing}{tail}"
 
 
 def stale(results: dict[str, Figures]) -> list[str]:

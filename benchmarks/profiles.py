@@ -123,7 +123,7 @@ def convolutions(model: onnx.ModelProto) -> dict[str, int]:
     weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     made = {node.output[0]: node for node in graph.node}
     readers = {name: node for node in graph.node for name in node.input}
-    found = {}
+    found: dict[str, int] = {}
     for node in graph.node:
         if node.op_type == "Conv":
             source = node.input[1]

@@ -131,11 +131,18 @@ def fleet(views: Mapping[str, Any], cameras: int) -> dict[str, Any]:
     """What so many cameras say together, `LEAKING` of them at a leak."""
     devices = -(-cameras // BOX)
     said: dict[str, Any] = {"cameras": cameras, "devices": devices, "cameras_per_device": BOX, "leaking": LEAKING}
-    for key in ("messages_per_s", "bytes_per_s"):
-        quiet, leaking = (views[view]["camera"][key] for view in ("quiet", "leaking"))
-        each = (1 - LEAKING) * quiet + LEAKING * leaking
-        said[key] = cameras * each + devices * views["quiet"]["device"][key]
+    for name, skipped in (("all", ()), ("without_summaries", ("summary",))):
+        said[name] = {}
+        for key in ("messages_per_s", "bytes_per_s"):
+            quiet, leaking = (_of_cameras(views[view]["kinds"], key, skipped) for view in ("quiet", "leaking"))
+            each = (1 - LEAKING) * quiet + LEAKING * leaking
+            said[name][key] = cameras * each + devices * views["quiet"]["device"][key]
     return said
+
+
+def _of_cameras(kinds: Mapping[str, Any], key: str, skipped: Sequence[str]) -> float:
+    """What one camera says, without some kinds."""
+    return float(sum(one[key] for name, one in kinds.items() if one["per"] == "camera" and name not in skipped))
 
 
 def quiet_images(folder: Path) -> dict[str, Any]:
@@ -187,7 +194,9 @@ def print_report(result: Mapping[str, Any]) -> None:
     found = result["fleet"]
     print(
         f"\n{found['cameras']} cameras on {found['devices']} devices, {found['leaking']:.0%} of them at a leak: "
-        f"{found['messages_per_s']:.0f} messages/s, {8e-6 * found['bytes_per_s']:.1f} Mbit/s"
+        f"{found['all']['messages_per_s']:.0f} messages/s, {8e-6 * found['all']['bytes_per_s']:.1f} Mbit/s; without "
+        f"summaries {found['without_summaries']['messages_per_s']:.0f} and "
+        f"{8e-6 * found['without_summaries']['bytes_per_s']:.1f}"
     )
 
 

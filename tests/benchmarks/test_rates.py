@@ -32,10 +32,11 @@ def test_a_fleet_is_its_cameras_and_its_devices() -> None:
     assert quiet["camera"] == {"messages_per_s": 10.0, "bytes_per_s": 2000.0}
     assert quiet["device"] == {"messages_per_s": 1.0, "bytes_per_s": 500.0}
     assert quiet["kinds"]["summary"] == {"per": "camera", "messages_per_s": 10.0, "bytes_per_s": 2000.0}
-    leaking = {"camera": {"messages_per_s": 20.0, "bytes_per_s": 4000.0}}
+    leaking = rates.rates({("summary", True): Count(200, 1), ("event", True): Count(200, 1)}, 10.0, 2)
     fleet = rates.fleet({"quiet": quiet, "leaking": leaking}, 800)
     assert fleet["devices"] == 100
-    assert fleet["messages_per_s"] == pytest.approx(800 * (0.99 * 10 + 0.01 * 20) + 100)
+    assert fleet["all"]["messages_per_s"] == pytest.approx(800 * (0.99 * 10 + 0.01 * 20) + 100)
+    assert fleet["without_summaries"]["messages_per_s"] == pytest.approx(800 * 0.01 * 10 + 100)
 
 
 @pytest.mark.skipif(broker.find() is None, reason="no MQTT broker on this machine: install mosquitto")
@@ -47,4 +48,4 @@ def test_the_real_service_is_heard_in_both_languages(tmp_path: Path) -> None:
     for view in written["views"].values():
         assert view["kinds"]["summary"]["messages_per_s"] > 0
         assert any(name.startswith("sparkplug D") for name in view["kinds"])
-    assert written["fleet"]["messages_per_s"] > 1000
+    assert written["fleet"]["all"]["messages_per_s"] > 1000

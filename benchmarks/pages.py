@@ -1,0 +1,297 @@
+"""The tables of docs/performance.md and docs/scale.md, made from the result files and from nothing else.
+
+    python -m benchmarks.pages            write each between its marks, <!-- speed --> and <!-- /speed --> and so on
+    python -m benchmarks.pages --check    exit 1 where pages and results disagree, or the results are of another model
+
+A table whose result file is not there says how to make it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import ROOT, Figures, filled, markdown, number, percent, untrained
+from edge import contract
+from edge.errors import ConfigError, FgstpError
+
+PAGES = {
+    "performance.md": ("speed", "peers", "roofline", "tradeoff"),
+    "scale.md": ("cameras", "pixels", "rates"),
+}
+FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
+
+
+def speed(result: Figures) -> str:
+    """One row a combination."""
+    rows = [
+        ["", "picture", "threads", "instructions", "frames/s", "p50 ms", "p95 ms", "p99 ms", "host", "to FP32", "W"]
+    ]
+    rows.append(["---", "---", *["---:"] * 9])
+    for one in result["results"]:
+        whole = one["stages_ms"]["end_to_end"]
+        rows.append(
+            [
+                f"{named(one)}, {one['backend']}",
+                "x".join(map(str, one["size"])),
+                str(one.get("threads", 1)),
+                f"{one['isa']} ({', '.join(one['isa_in_force']['features']) or 'baseline'})",
+                f"{one['fps']:.0f}",
+                *(f"{whole[key]:.2f}" for key in ("p50", "p95", "p99")),
+                percent(one["host_share"]),
+                times(one.get("speed_against_fp32")),
+                "–" if one.get("watts") is None else f"{one['watts']:.1f}",
+            ]
+        )
+    first = result["results"][0]
+    stages = ", ".join(
+        f"{name} {found['p50']:.2f}" for name, found in first["stages_ms"].items() if name != "end_to_end"
+    )
+    text = f"Medians of the first row by stage, ms: {stages}."
+    if first.get("first_mask_s") is not None:
+        text += f" From the start of a process to its first mask: {first['first_mask_s']:.2f} s."
+    if first.get("growth"):
+        text += f" A frame leaves {first['growth']['python_bytes_per_frame']:.0f} bytes behind in Python's allocator."
+    return f"{markdown(rows)}\n\n{text}"
+
+
+def peers(result: Figures) -> str:
+    """One row a method."""
+    rows = [
+        [
+            "",
+            "runtime",
+            "precision",
+            "input",
+            "to the mask ms",
+            "end to end ms",
+            "frames/s",
+            "ours is faster",
+            "SimGas IoU",
+        ],
+        ["---", "---", "---", *["---:"] * 6],
+    ]
+    for one in result["results"]:
+        found = one["quality"] or {}
+        rows.append(
+            [
+                named(one) + (f": {one['note']}" if one["note"] else ""),
+                one["runtime"],
+                one["precision"],
+                "x".join(map(str, one["input"])),
+                f"{one['mask_ms']['p50']:.3g}",
+                f"{one['end_to_end_ms']['p50']:.3g}",
+                f"{one['fps']:.3g}",
+                times(one["ours_times_faster"]["end_to_end"]),
+                number(found.get("simgas_iou")),
+            ]
+        )
+    return markdown(rows)
+
+
+def roofline(result: Figures) -> str:
+    """Ceilings and shares by combination, then the slowest layers of the first."""
+    rows = [
+        ["", "FP32 GMAC/s", "INT8 GMAC/s", "copy GB/s", "MMAC", "ms", "convolutions of their ceiling", "all layers"],
+        ["---", *["---:"] * 7],
+    ]
+    for one in result["results"]:
+        found = one["ceilings"]
+        rows.append(
+            [
+                f"{one['model']}, {one['backend']}, {one['isa']}",
+                *(f"{found[key]:.1f}" for key in ("fp32_gmacs", "int8_gmacs", "copy_gb_s")),
+                f"{one['mmac']:.0f}",
+                f"{one['ms']:.2f}",
+                percent(one["convolutions"]["share_of_ceiling"]),
+                percent(one["share"]),
+            ]
+        )
+    first = result["results"][0]
+    layers = [["layer", "type", "precision", "MMAC", "kB", "ms", "GMAC/s", "of its ceiling", "among the five worst"]]
+    layers.append(["---", "---", "---", *["---:"] * 6])
+    for one in first["layers"][:20]:
+        layers.append(
+            [
+                f"`{one['name'].removeprefix('/student/')}`",
+                one["type"],
+                one["precision"],
+                f"{one['macs'] / 1e6:.2f}",
+                f"{one['bytes'] / 1e3:.0f}",
+                f"{one['ms']:.3f}",
+                f"{one['gmacs']:.1f}",
+                percent(one["share"]),
+                "yes" if one["name"] in first["worst"] else "",
+            ]
+        )
+    return f"{markdown(rows)}\n\nThe slowest layers of {first['model']}, {first['backend']}:\n\n{markdown(layers)}"
+
+
+def tradeoff(result: Figures) -> str:
+    """One row a model and stride, the best quality first."""
+    rows = [["", "input", "computes every", "IoU", "90 % found at", "frames/s a core", "MB", "Pareto"]]
+    rows.append(["---", *["---:"] * 7])
+    for one in sorted(result["results"], key=lambda one: -one["iou"]):
+        rows.append(
+            [
+                f"{one['model']}, {one['backend']}",
+                "x".join(map(str, one["input"])),
+                f"{one['stride']}. frame",
+                number(one["iou"]),
+                "–" if one["pod90_cnr"] is None else f"{one['pod90_cnr']:.2g}",
+                f"{one['fps']:.0f}",
+                f"{one['mb']:.2f}",
+                "yes" if one["pareto"] else "",
+            ]
+        )
+    return markdown(rows)
+
+
+def cameras(result: Figures) -> str:
+    """Throughput by cameras and threads, then the paced run."""
+    rows = [
+        ["cameras", "threads", "frames/s", "of one camera's", "p50 ms", "p95 ms", "poorest to richest camera", "MB"]
+    ]
+    rows.append(["---:"] * 8)
+    for one in result["cameras"]["rows"]:
+        rows.append(
+            [
+                str(one["cameras"]),
+                str(one["threads"]),
+                f"{one['fps']:.0f}",
+                percent(one["against_fewest"]),
+                f"{one['latency_p50_ms']:.1f}",
+                f"{one['latency_p95_ms']:.1f}",
+                number(one["fairness"]),
+                f"{one['rss_mb']:.0f}",
+            ]
+        )
+    text = f"Each further camera: {result['cameras']['mb_per_camera']:.1f} MB."
+    if found := result.get("paced"):
+        text += (
+            f" {found['cameras']} cameras at {found['camera_fps']:g} frames/s on one core for {found['seconds']:.0f} s: "
+            f"{found['dropped']} frames dropped, p95 {found['latency_p95_ms']:.1f} ms."
+        )
+    return f"{markdown(rows)}\n\n{text}"
+
+
+def pixels(result: Figures) -> str:
+    """Cost by size, and the line through it."""
+    found = result["pixels"]
+    rows = [["input", "pixels", "ms a frame"], ["---", "---:", "---:"]]
+    rows += [[one["size"], f"{one['pixels']:,}", f"{one['ms']:.2f}"] for one in found["rows"]]
+    return (
+        f"{markdown(rows)}\n\n{found['precision']}, {found['backend']}, random weights. Least squares: "
+        f"{found['base']:.2f} ms + {1e6 * found['slope']:.1f} ms per million pixels, R² {found['r2']:.4f}; "
+        f"ms grow as pixels to the power of {found['exponent']:.2f}."
+    )
+
+
+def rates(result: Figures) -> str:
+    """By kind for both views, then the fleet."""
+    quiet, leaking = (result["views"][view]["kinds"] for view in ("quiet", "leaking"))
+    rows = [["message", "of each", "quiet: a second", "bytes/s", "leak after leak: a second", "bytes/s"]]
+    rows.append(["---", "---", *["---:"] * 4])
+    for name in sorted({*quiet, *leaking}):
+        cells = [
+            f"{found.get(name, {}).get(key, 0.0):.3g}"
+            for found in (quiet, leaking)
+            for key in ("messages_per_s", "bytes_per_s")
+        ]
+        rows.append([name, (quiet.get(name) or leaking[name])["per"], *cells])
+    found = result["fleet"]
+    return (
+        f"{markdown(rows)}\n\n**{found['cameras']:,} cameras** on {found['devices']:,} devices, "
+        f"{percent(found['leaking'])} of the cameras at a leak: {amount(found['all'])}; without the summaries, "
+        f"{amount(found['without_summaries'])}. Before TCP and TLS."
+    )
+
+
+TABLES: dict[str, Callable[[Figures], str]] = {
+    table.__name__: table for table in (speed, peers, roofline, tradeoff, cameras, pixels, rates)
+}
+
+
+def amount(found: Figures) -> str:
+    """Messages and bits."""
+    return f"{found['messages_per_s']:,.0f} messages and {8e-6 * found['bytes_per_s']:,.1f} Mbit a second"
+
+
+def named(one: Figures) -> str:
+    """A model or method, and that its weights are random where they are."""
+    return str(one.get("model") or one["method"]) + (" (random weights)" if untrained(one) else "")
+
+
+def times(value: float | None) -> str:
+    """1.4 x, or a dash."""
+    return "–" if value is None else f"{value:.3g} x"
+
+
+def made(name: str, folder: Path) -> str:
+    """The table of that name, or how to get it."""
+    file = FILES.get(name, name)
+    try:
+        result = json.loads((folder / f"{file}.json").read_text(encoding="utf-8"))
+    except OSError:
+        return f"*Not measured yet: `python -m benchmarks.{file} --json benchmarks/{file}.json`.*"
+    if name in ("cameras", "pixels") and name not in result:
+        return f"*Not measured yet: `python -m benchmarks.{file} --only {name}`.*"
+    machine = result["machine"]
+    where = f"*{result['utc'][:10]}, {machine['cpu']}, {machine['cores']} cores.*"
+    return f"{TABLES[name](result)}\n\n{where}"
+
+
+def stale(folder: Path) -> list[str]:
+    """Result files that were measured with a model other than the shipped one of that name. Raises ModelError."""
+    shipped = {name: contract.load(name)[0].sha256 for name in contract.shipped()}
+    complaints = []
+    for name in dict.fromkeys(FILES.get(table, table) for tables in PAGES.values() for table in tables):
+        path = folder / f"{name}.json"
+        result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for one in result.get("results", [result]):
+            model = one.get("model")
+            if model in shipped and one.get("sha256", shipped[model]) != shipped[model] and not untrained(one):
+                complaints.append(f"{path.name}: {model} has another sha256 than the shipped file; measure again")
+    return complaints
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write or check; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the pages")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks", help="folder of the result files")
+    options = parser.parse_args(argv)
+    complaints: list[str] = []
+    try:
+        for page, names in PAGES.items():
+            path = options.docs / page
+            old = new = _read(path)
+            for name in names:
+                new = filled(new, made(name, options.results), path, name)
+            if not options.check:
+                path.write_text(new, encoding="utf-8")
+            elif new != old:
+                complaints.append(f"{page}: the tables are not those of the results; run python -m benchmarks.pages")
+        complaints += stale(options.results)
+    except FgstpError as error:
+        print(f"benchmarks.pages: {error}", file=sys.stderr)
+        return error.exit_code
+    for complaint in complaints:
+        print(f"benchmarks.pages: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def _read(path: Path) -> Any:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; pass --docs DIR") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
