@@ -173,7 +173,7 @@ def cameras(result: Figures) -> str:
     text = f"Each further camera: {result['cameras']['mb_per_camera']:.1f} MB."
     if found := result.get("paced"):
         text += (
-            f" {found['cameras']} cameras at {found['camera_fps']:g} frames/s on one core for {found['seconds']:.0f} s: "
+            f" {found['cameras']} cameras at {found['camera_fps']:g} frames/s on one core, {found['seconds']:.0f} s: "
             f"{found['dropped']} frames dropped, p95 {found['latency_p95_ms']:.1f} ms."
         )
     return f"{markdown(rows)}\n\n{text}"
@@ -194,7 +194,7 @@ def pixels(result: Figures) -> str:
 def rates(result: Figures) -> str:
     """By kind for both views, then the fleet."""
     quiet, leaking = (result["views"][view]["kinds"] for view in ("quiet", "leaking"))
-    rows = [["message", "of each", "quiet: a second", "bytes/s", "leak after leak: a second", "bytes/s"]]
+    rows = [["message", "of each", "quiet: a second", "bytes/s", "at a leak: a second", "bytes/s"]]
     rows.append(["---", "---", *["---:"] * 4])
     for name in sorted({*quiet, *leaking}):
         cells = [
