@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks import speed
+from benchmarks import combination
 from benchmarks.baselines import BASELINES
 from edge import backend
 from edge.errors import ConfigError
@@ -57,12 +57,12 @@ class Contestant(ABC):
 
     def figures(self) -> dict[str, Any]:
         """What a result file says of it."""
-        whole = speed.percentiles(self.whole)
+        whole = combination.percentiles(self.whole)
         return self.said | {
             "input": self.input,
             "frames": len(self.whole),
             "rounds_ms": self.rounds,
-            "mask_ms": speed.percentiles(self.mask),
+            "mask_ms": combination.percentiles(self.mask),
             "end_to_end_ms": whole,
             "fps": 1000 / whole["p50"],
         }

@@ -28,7 +28,7 @@ from typing import Any
 
 import cv2
 
-from benchmarks import accuracy, contestants, machine, speed, untrained
+from benchmarks import accuracy, combination, contestants, machine, untrained
 from benchmarks.baselines import BASELINES
 from benchmarks.contestants import Classical, Contestant, Instance, Network
 from benchmarks.table import Cell, show
@@ -95,7 +95,7 @@ def rounded(source: Path, folder: Path) -> Path:
 def as_written(frames: int) -> dict[str, Any]:
     """FGSTP in PyTorch as its authors wrote it."""
     said = json.loads(contestants.quantised(["written", "--frames", str(frames)]))
-    times = speed.percentiles(said["ms"])
+    times = combination.percentiles(said["ms"])
     return {
         "method": "fgstp-b5",
         "runtime": f"torch {said['torch']}",
@@ -114,7 +114,7 @@ def as_written(frames: int) -> dict[str, Any]:
 def ratio(row: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
     """How many times as long as ours it takes, to the mask and as a whole; below 1: it is faster."""
     paired = len(row["rounds_ms"]) == len(ours["rounds_ms"])
-    whole = speed.ratio(row["rounds_ms"], ours["rounds_ms"]) if paired else ours["fps"] / row["fps"]
+    whole = combination.ratio(row["rounds_ms"], ours["rounds_ms"]) if paired else ours["fps"] / row["fps"]
     return {"end_to_end": whole, "mask": row["mask_ms"]["p50"] / ours["mask_ms"]["p50"]}
 
 

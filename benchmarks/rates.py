@@ -3,8 +3,9 @@
     python -m benchmarks.rates --json benchmarks/rates.json
     python -m benchmarks.rates --seconds 20 --cameras 2 --fleet 10000
 
-Twice: over a view without gas, and over the golden clip in a loop, where a leak stays open throughout. Bytes are those of MQTT 5 PUBLISH packets and, for QoS 1, of their PUBACK; TCP, IP and TLS come on
-top, some 40 to 100 bytes a packet. The fleet is worked out from these: per camera and per device what belongs to each.
+Twice: over a view without gas, and over the golden clip in a loop, where a leak stays open throughout. Bytes are those
+of MQTT 5 PUBLISH packets and, for QoS 1, of their PUBACK; TCP, IP and TLS come on top, some 40 to 100 bytes a packet.
+The fleet is worked out from these: per camera and per device what belongs to each.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fit, machine, memory, speed, untrained
-from benchmarks.speed import Combination
+from benchmarks import combination, fit, machine, memory, untrained
+from benchmarks.combination import Combination
 from benchmarks.table import show
 from edge import contract
 from edge.config import MqttSettings
@@ -155,8 +155,8 @@ def pixels(options: argparse.Namespace) -> dict[str, Any]:
             combinations.append(Combination("native", str(path), options.on, source=size))
         for _ in range(options.rounds):
             for one in combinations:
-                source = speed.golden_video(Path(folder) / f"{one.source}.mp4", one.source)
-                speed.measure(one, source, dict(os.environ), options)
+                source = combination.golden_video(Path(folder) / f"{one.source}.mp4", one.source)
+                combination.measure(one, source, dict(os.environ), options)
                 print(f"{one.source}: {one.rounds[-1]:.2f} ms", file=sys.stderr)
         rows = [row(one) for one in combinations]
     found = fit.line([one["pixels"] for one in rows], [one["ms"] for one in rows])
@@ -166,7 +166,11 @@ def pixels(options: argparse.Namespace) -> dict[str, Any]:
 def row(one: Combination) -> dict[str, Any]:
     """One size."""
     width, height = map(int, one.source.split("x"))
-    return {"size": one.source, "pixels": width * height, "ms": speed.percentiles(one.stages["end_to_end"])["p50"]}
+    return {
+        "size": one.source,
+        "pixels": width * height,
+        "ms": combination.percentiles(one.stages["end_to_end"])["p50"],
+    }
 
 
 def print_report(result: Mapping[str, Any]) -> None:

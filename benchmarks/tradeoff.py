@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, simgas_log, speed
+from benchmarks import combination, machine, simgas_log
+from benchmarks.combination import Combination
 from benchmarks.evaluate import Method, evaluate, run_all
 from benchmarks.report import masks
-from benchmarks.speed import Combination
 from benchmarks.table import Cell, show
 from calibration import clips, sets
 from edge import contract
@@ -95,11 +95,11 @@ def speeds(backends: Mapping[str, str], options: argparse.Namespace) -> dict[str
     """Milliseconds a computed frame of each model, end to end, in turns."""
     measured = {model: Combination("native", model, on) for model, on in backends.items()}
     with tempfile.TemporaryDirectory(prefix="fgstp-tradeoff-") as folder:
-        source = speed.golden_video(Path(folder) / "golden.mp4")
+        source = combination.golden_video(Path(folder) / "golden.mp4")
         for _ in range(options.rounds):
             for one in measured.values():
-                speed.measure(one, source, dict(os.environ), options)
-    return {model: speed.percentiles(one.rounds)["p50"] for model, one in measured.items()}
+                combination.measure(one, source, dict(os.environ), options)
+    return {model: combination.percentiles(one.rounds)["p50"] for model, one in measured.items()}
 
 
 def row(model: str, found: Row, stride: int, ms: float, detection: Sequence[Path]) -> Row:

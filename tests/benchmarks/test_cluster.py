@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import evaluate, speed
+from benchmarks import combination, evaluate
 from benchmarks.evaluate import Method
 from calibration.clips import Clip, GasFree
 from edge import __main__, cluster
@@ -64,7 +64,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_the_figures_are_those_of_one_machine_though_a_worker_is_killed(running: Cluster, tmp_path: Path) -> None:
-    golden = Path(speed.golden_video(tmp_path / "golden.mp4"))
+    golden = Path(combination.golden_video(tmp_path / "golden.mp4"))
     method = Method("student.int8", "onnxruntime")
     work = [
         (evaluate.evaluate, Clip(f"clip{number}", golden, GasFree((240, 320))), method, 15 + 3 * number)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, pages, rates
+from benchmarks import figures, pages, rates, tables
 from benchmarks.ceilings import Ceilings
 from benchmarks.profiles import Layer
 from benchmarks.rates import Count
@@ -28,8 +28,8 @@ def vars_of(core: Ceilings) -> dict[str, float]:
 
 
 def page(folder: Path) -> list[str]:
-    for name, tables in pages.PAGES.items():
-        (folder / name).write_text("# Page\n" + "".join(f"<!-- {t} -->\n<!-- /{t} -->\n" for t in tables))
+    for name, marks in pages.PAGES.items():
+        (folder / name).write_text("# Page\n" + "".join(f"<!-- {t} -->\n<!-- /{t} -->\n" for t in marks))
     return ["--docs", str(folder), "--results", str(folder)]
 
 
@@ -57,7 +57,7 @@ def test_a_fleet_is_told_with_and_without_its_summaries() -> None:
         ("health", False): Count(1, 300),
     }
     views = {name: rates.rates(counted, 10.0, 2) for name in ("quiet", "leaking")}
-    text = pages.rates({"views": views, "fleet": rates.fleet(views, 10_000)})
+    text = tables.rates({"views": views, "fleet": rates.fleet(views, 10_000)})
     assert "| summary | camera | 5 | 2e+03 | 5 | 2e+03 |" in text
     assert "**10,000 cameras** on 1,250 devices, 1.0 % of the cameras at a leak: 55,125 messages and 180.3 Mbit" in text
     assert "without the summaries, 5,125 messages and 20.3 Mbit" in text
