@@ -4,9 +4,9 @@
     python -m benchmarks.roofline --isa avx2 --model student.int8 --backend openvino
 
 One thread on one core. The ceilings are measured, not looked up: multiply-accumulates a second of a large dense
-convolution in FP32 and in INT8 by the same runtime, and the bytes a second of a copy in memory. A layer cannot be
-faster than its multiply-accumulates at the ceiling of its precision, nor than its bytes at that of the copy (what stays
-in the cache may be): the share is the longer of the two over the time that the runtime's own profiler gives.
+convolution in FP32 and in INT8 by the same runtime, and the bytes a second of a copy, in memory and in the cache. A
+layer cannot be faster than its multiply-accumulates at the ceiling of its precision, nor than its bytes at that of the
+cache: the share is the longer of the two over the time that the runtime's own profiler gives.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def judged(layers: Sequence[Layer], found: Ceilings) -> dict[str, Any]:
 def share(layer: Layer, found: Ceilings) -> dict[str, float]:
     """The least time that a layer could take, and how much of its time that is."""
     gmacs = found.int8_gmacs if layer.precision == "int8" else found.fp32_gmacs
-    compute, moving = layer.macs / gmacs / 1e6, layer.bytes / found.copy_gb_s / 1e6
+    compute, moving = layer.macs / gmacs / 1e6, layer.bytes / found.cache_gb_s / 1e6
     least = max(compute, moving)
     return {
         "gmacs": layer.macs / layer.ms / 1e6 if layer.ms else 0.0,
@@ -136,7 +136,7 @@ def print_report(result: dict[str, Any]) -> None:
     print(show(["slowest layers", "type", "", "MMAC", "kB", "ms", "GMAC/s", "of ceiling"], rows))
     print(
         f"ceilings: FP32 {found['fp32_gmacs']:.1f} GMAC/s, INT8 {found['int8_gmacs']:.1f} GMAC/s, "
-        f"copy {found['copy_gb_s']:.1f} GB/s; in all {result['share']:.0%} of them, "
+        f"copy {found['copy_gb_s']:.1f} GB/s, {found['cache_gb_s']:.1f} in the cache; in all {result['share']:.0%} of them, "
         f"convolutions {convolutions['share_of_ceiling']:.0%}"
     )
 

@@ -77,15 +77,25 @@ def peers(result: Figures) -> str:
 def roofline(result: Figures) -> str:
     """Ceilings and shares by combination, then the slowest layers of the first."""
     rows = [
-        ["", "FP32 GMAC/s", "INT8 GMAC/s", "copy GB/s", "MMAC", "ms", "convolutions of their ceiling", "all layers"],
-        ["---", *["---:"] * 7],
+        [
+            "",
+            "FP32 GMAC/s",
+            "INT8 GMAC/s",
+            "copy GB/s",
+            "in cache",
+            "MMAC",
+            "ms",
+            "convolutions of their ceiling",
+            "all layers",
+        ],
+        ["---", *["---:"] * 8],
     ]
     for one in result["results"]:
         found = one["ceilings"]
         rows.append(
             [
                 f"{one['model']}, {one['backend']}, {one['isa']}",
-                *(f"{found[key]:.1f}" for key in ("fp32_gmacs", "int8_gmacs", "copy_gb_s")),
+                *(f"{found[key]:.1f}" for key in ("fp32_gmacs", "int8_gmacs", "copy_gb_s", "cache_gb_s")),
                 f"{one['mmac']:.0f}",
                 f"{one['ms']:.2f}",
                 percent(one["convolutions"]["share_of_ceiling"]),

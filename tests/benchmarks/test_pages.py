@@ -17,7 +17,7 @@ HEAD = {"utc": "2026-11-25T12:00:00+00:00", "machine": {"cpu": "A CPU", "cores":
 
 
 def roofline(sha256: str) -> dict[str, Any]:
-    core = Ceilings(50.0, 100.0, 10.0)
+    core = Ceilings(50.0, 100.0, 10.0, 40.0)
     layers = [Layer("/student/body/Conv", "Convolution", "conv", "int8", 50_000_000, 1000, 1.0)]
     one = {"model": "student.int8", "backend": "openvino", "isa": "native", "sha256": sha256, "ceilings": vars_of(core)}
     return HEAD | {"results": [one | judged(layers, core)]}
@@ -41,7 +41,7 @@ def test_a_table_stands_where_it_was_measured_and_a_command_where_not(tmp_path: 
     assert pages.main(where) == 0
     assert pages.main([*where, "--check"]) == 0
     text = (tmp_path / "performance.md").read_text()
-    assert "| student.int8, openvino, native | 50.0 | 100.0 | 10.0 | 50 | 1.00 | 50.0 % | 50.0 % |" in text
+    assert "| student.int8, openvino, native | 50.0 | 100.0 | 10.0 | 40.0 | 50 | 1.00 | 50.0 % | 50.0 % |" in text
     assert "| `body/Conv` | Convolution | int8 | 50.00 | 1 | 1.000 | 50.0 | 50.0 % | yes |" in text
     assert "*2026-11-25, A CPU, 2 cores.*" in text
     assert "*Not measured yet: `python -m benchmarks.scale" in (tmp_path / "scale.md").read_text()

@@ -11,7 +11,7 @@ from benchmarks import ceilings, profiles, roofline
 from benchmarks.ceilings import Ceilings
 from benchmarks.profiles import Layer
 
-CORE = Ceilings(fp32_gmacs=50.0, int8_gmacs=100.0, copy_gb_s=10.0)
+CORE = Ceilings(fp32_gmacs=50.0, int8_gmacs=100.0, copy_gb_s=5.0, cache_gb_s=10.0)
 
 
 def layer(name: str, *, precision: str = "fp32", macs: int = 0, moved: int = 0, ms: float = 1.0) -> Layer:
@@ -62,7 +62,8 @@ def test_both_profilers_count_the_same_arithmetic(runtime: str, tmp_path: Path) 
     assert all(one.ms >= 0 for one in layers)
 
 
-def test_the_dense_int8_convolution_runs_in_int8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_the_dense_int8_convolutions_run_in_int8(runtime: str, tmp_path: Path) -> None:
     x = np.ones((1, 8, ceilings.HEIGHT, ceilings.WIDTH), np.float32)
-    layers = profiles.openvino(ceilings.dense(8, True, tmp_path), {"x": x}, 2)
+    layers = profiles.PROFILES[runtime](ceilings.dense(8, True, tmp_path), {"x": x}, 2)
     assert [one.precision for one in layers if one.kind == "conv"] == ["int8"] * ceilings.DEPTH
