@@ -136,7 +136,8 @@ def print_report(result: dict[str, Any]) -> None:
     print(show(["slowest layers", "type", "", "MMAC", "kB", "ms", "GMAC/s", "of ceiling"], rows))
     print(
         f"ceilings: FP32 {found['fp32_gmacs']:.1f} GMAC/s, INT8 {found['int8_gmacs']:.1f} GMAC/s, "
-        f"copy {found['copy_gb_s']:.1f} GB/s, {found['cache_gb_s']:.1f} in the cache; in all {result['share']:.0%} of them, "
+        f"copy {found['copy_gb_s']:.1f} GB/s, {found['cache_gb_s']:.1f} in the cache; "
+        f"in all {result['share']:.0%} of them, "
         f"convolutions {convolutions['share_of_ceiling']:.0%}"
     )
 
