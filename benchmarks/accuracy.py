@@ -107,7 +107,7 @@ def _measure(method: Method, chosen: Sequence[Footage], options: argparse.Namesp
     for footage in chosen:
         started = time.monotonic()
         work = [(evaluate, clip, method, options.limit) for clip in footage.clips]
-        results = list(_counted(run_all(work, options.jobs), len(work)))
+        results = list(_counted(run_all(work, options.jobs, options.scheduler), len(work)))
         said[footage.name] = REPORTS[footage.kind](results)
         if footage.simgas and method.backend:
             motion = {"kind": footage.motion, "seed": options.motion_seed} if footage.motion else None
@@ -122,7 +122,7 @@ def _agree(name: str, chosen: Sequence[Footage], options: argparse.Namespace) ->
     one, two = Method(name, "openvino"), Method(name, "onnxruntime")
     members = [clip for footage in chosen for clip in footage.clips]
     work = [(agreement, clip, one, two, options.limit) for clip in members]
-    results = list(_counted(run_all(work, options.jobs), len(work)))
+    results = list(_counted(run_all(work, options.jobs, options.scheduler), len(work)))
     lit = [result for result in results if result.mask.union]
     found = {
         "method": one.describe()["method"],
@@ -173,6 +173,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--motion-seed", type=int, default=0, help="one seed is one flight over each clip")
     add("--json", type=Path, help="write the result here")
     add("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one per core)")
+    add("--scheduler", metavar="ADDRESS", help="a Dask cluster's instead, tcp://HOST:8786: see edge/cluster.py")
     add("--limit", type=int, help="only the first frames of each clip (for a quick look)")
     add("--every", type=int, default=1, help="only every n-th clip of a set (for a quick look)")
     add("--simgas-log", type=Path, default=simgas_log.LOG, help="where each look at SimGas is written down")

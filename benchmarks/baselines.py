@@ -1,8 +1,8 @@
 """What one gets without a network: background subtraction, a lagged difference, optical flow.
 
-Each has the segmenter's interface, `step(frame) -> Segmentation`, and goes through the same pipeline. They know a pixel
-as gas or not, so their logits are one of two values. Their settings are the same for every clip, and were chosen in
-their favour: on the very clips that `benchmarks.accuracy` scores them by.
+Each has the segmenter's interface, `step(frame) -> Segmentation`, and goes through the same pipeline; `look` is the
+method alone. They know a pixel as gas or not, so their logits are one of two values. Their settings are the same for
+every clip, and were chosen in their favour: on the very clips that `benchmarks.accuracy` scores them by.
 """
 
 from __future__ import annotations
@@ -62,13 +62,17 @@ class Mog2:
         self.captured: float | None = None
 
     def step(self, frame: Frame) -> Segmentation:
-        """Foreground of a mixture that forgets in `memory_s`, whatever the frame rate."""
+        """The mask, and what it was made of."""
+        image, mask, first = self.look(frame)
+        return segmentation(frame, image, mask, self.model.getBackgroundImage(), first)
+
+    def look(self, frame: Frame) -> tuple[Array, Array, bool]:
+        """Foreground of a mixture that forgets in `memory_s`, whatever the frame rate; True while it has none."""
         image = cv2.GaussianBlur(grey(frame.image), (5, 5), 0)
         first = self.captured is None
         rate = 1.0 if self.captured is None else min((frame.captured - self.captured) / self.memory_s, 1.0)
         self.captured = frame.captured
-        mask = clean(self.model.apply(image, learningRate=rate)) & (not first)
-        return segmentation(frame, image, mask, self.model.getBackgroundImage(), first)
+        return image, clean(self.model.apply(image, learningRate=rate)) & (not first), first
 
 
 class LaggedDifference:
@@ -85,7 +89,12 @@ class LaggedDifference:
         self.past: deque[tuple[float, Array]] = deque()
 
     def step(self, frame: Frame) -> Segmentation:
-        """Compare with the newest frame that is at least `lag_s` old, or with the oldest there is."""
+        """The mask, and what it was made of."""
+        image, mask, early = self.look(frame)
+        return segmentation(frame, image, mask, self.past[0][1], early)
+
+    def look(self, frame: Frame) -> tuple[Array, Array, bool]:
+        """Compare with the newest frame that is at least `lag_s` old, or with the oldest there is: True meanwhile."""
         image = cv2.GaussianBlur(grey(frame.image), (7, 7), 0).astype(np.float32)
         self.past.append((frame.captured, image))
         while len(self.past) > 1 and self.past[1][0] <= frame.captured - self.lag_s:
@@ -94,7 +103,7 @@ class LaggedDifference:
         difference = np.abs(image - earlier)
         sigma = 1.4826 * float(np.median(difference))
         mask = clean(difference > max(self.sigmas * sigma, self.floor))
-        return segmentation(frame, image, mask, earlier, frame.captured - captured < self.lag_s)
+        return image, mask, frame.captured - captured < self.lag_s
 
 
 class FarnebackFlow:
@@ -111,14 +120,19 @@ class FarnebackFlow:
         self.previous: Array | None = None
 
     def step(self, frame: Frame) -> Segmentation:
-        """Flow since the previous frame."""
+        """The mask, and what it was made of."""
+        previous = self.previous
+        image, mask, first = self.look(frame)
+        return segmentation(frame, image, mask, image if previous is None else previous, first)
+
+    def look(self, frame: Frame) -> tuple[Array, Array, bool]:
+        """Flow since the previous frame; True where there is none."""
         image = grey(frame.image)
         first = self.previous is None
         previous = image if self.previous is None else self.previous
         flow = cv2.calcOpticalFlowFarneback(previous, image, None, 0.5, 3, 15, 3, 5, 1.2, 0)
-        mask = clean(np.hypot(flow[..., 0], flow[..., 1]) > self.speed)
         self.previous = image
-        return segmentation(frame, image, mask, previous, first)
+        return image, clean(np.hypot(flow[..., 0], flow[..., 1]) > self.speed), first
 
 
 Baseline = Mog2 | LaggedDifference | FarnebackFlow

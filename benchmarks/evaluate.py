@@ -23,7 +23,7 @@ from calibration.boundary import BoundaryScore
 from calibration.clips import Box, Clip, GasFree
 from calibration.metrics import VISIBLE_PX, BoxScore, MaskScore, StretchedScore, share
 from calibration.saliency import SaliencyScore
-from edge import condition, contract
+from edge import cluster, condition, contract
 from edge.condition import AlarmSettings, Condition
 from edge.errors import SourceError
 from edge.pipeline import process
@@ -153,8 +153,12 @@ def agreement(clip: Clip, one: Method, two: Method, limit: int | None = None) ->
     return result
 
 
-def run_all(work: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Result]:
-    """Results of (function, *arguments) calls, in their order, on `jobs` processes; 1 stays in this one."""
+def run_all(work: Sequence[tuple[Any, ...]], jobs: int, scheduler: str | None = None) -> Iterator[Result]:
+    """Results of (function, *arguments) calls, in their order, on `jobs` processes; 1 stays in this one. On a Dask
+    cluster where its scheduler's address is given."""
+    if scheduler is not None:
+        yield from cluster.run(scheduler, work)
+        return
     if jobs == 1:
         yield from map(_call, work)
         return

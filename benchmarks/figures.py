@@ -20,7 +20,6 @@ from edge import contract
 from edge.errors import ConfigError, FgstpError
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 PROGRAMS = {"accuracy": "accuracy", "baselines": "accuracy", "speed": "speed", "memory": "memory"}  # by result file
 Figures = dict[str, Any]
 
@@ -79,6 +78,8 @@ def speed_table(speed: Figures) -> str:
         ["---", "---", *["---:"] * 5],
     ]
     for result in speed["results"]:
+        if result.get("threads", 1) != 1 or result.get("size", [320, 240]) != [320, 240] or untrained(result):
+            continue  # docs/performance.md has them
         whole = result["stages_ms"]["end_to_end"]
         times = [f"{whole[key]:.1f}" for key in ("p50", "p95", "p99")]
         instructions = ", ".join(result["isa_in_force"]["features"]) or "baseline"
@@ -86,6 +87,11 @@ def speed_table(speed: Figures) -> str:
         rows.append([name, instructions, f"{result['fps']:.0f}", *times, f"{result['host_share']:.0%}"])
     machine = speed["machine"]
     return markdown(rows) + f"\n\nMeasured on {machine['cpu']}, {machine['cores']} cores, shared; one core used."
+
+
+def untrained(result: Figures) -> bool:
+    """Whether a result is of random weights, which are not shipped."""
+    return result.get("weights") == "random"
 
 
 def memory_line(memory: Figures) -> str:
@@ -132,13 +138,14 @@ def false_alarms(method: Figures) -> str:
     return "–" if found is None else f"{found['alarms']} in {found['count']} clips"
 
 
-def filled(readme: str, figures: str, where: Path) -> str:
-    """The README with the figures between its marks. Raises ConfigError without the marks."""
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+def filled(page: str, figures: str, where: Path, name: str = "figures") -> str:
+    """A page with the figures between its marks. Raises ConfigError without the marks."""
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    head, begin, rest = page.partition(opening)
+    _, end, tail = rest.partition(closing)
     if not begin or not end:
-        raise ConfigError(f"{where}: the marks {BEGIN} and {END} are missing; put them where the figures belong")
-    return f"{head}{BEGIN}\n{figures}\n{END}{tail}"
+        raise ConfigError(f"{where}: the marks {opening} and {closing} are missing; put them where the figures belong")
+    return f"{head}{opening}\n{figures}\n{closing}{tail}"
 
 
 def stale(results: dict[str, Figures]) -> list[str]:
@@ -154,7 +161,7 @@ def stale(results: dict[str, Figures]) -> list[str]:
         f"{name}.json: {one.get('model') or one['method']} has another sha256 than the shipped file; measure again"
         for name, many in measured.items()
         for one in many
-        if "sha256" in one and one["sha256"] != shipped.get(one.get("model") or one["method"])
+        if "sha256" in one and not untrained(one) and one["sha256"] != shipped.get(one.get("model") or one["method"])
     ]
 
 

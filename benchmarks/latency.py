@@ -23,7 +23,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import machine, memory
-from benchmarks.speed import percentiles
+from benchmarks.combination import percentiles
 from benchmarks.table import show
 from edge import config, contract, service
 from edge.channel import Channel

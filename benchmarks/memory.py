@@ -101,12 +101,13 @@ def write_config(
     options: argparse.Namespace,
     cameras: Sequence[dict[str, Any]],
     health_every_s: float = 0.5,
+    threads: int = 1,
 ) -> Path:
     """The configuration of the measured service."""
     config = {
         "device": DEVICE,
         "cameras": list(cameras),
-        "model": {"name": options.model, "backend": options.backend},
+        "model": {"name": options.model, "backend": options.backend, "threads": threads},
         "mqtt": {"host": settings.host, "port": settings.port, "protocol": settings.protocol},
         "outbox": {"path": str(folder / "outbox.db")},
         "evidence": {"path": str(folder / "evidence")},

@@ -42,23 +42,28 @@ def main(argv: list[str] | None = None) -> int:
 
 def _segment(options: argparse.Namespace) -> int:
     from edge import camera
-    from edge.segment import segment
+    from edge.segment import segment, segment_many
 
-    outcome = segment(
-        options.source,
-        options.out,
-        model=options.model,
-        backend=options.backend,
-        threads=options.threads,
-        with_overlay=options.overlay,
-        fps=options.fps,
-        size=options.size,
-        rendering=_rendering(options),
-        calibration=camera.load(options.camera) if options.camera else None,
-        geo=_geo(options),
-        with_evidence=options.evidence,
-    )
-    print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
+    if options.geojson and len(options.sources) > 1:
+        raise ConfigError("--geojson: one piece of footage at a time, since each has its own poses")
+    how: dict[str, Any] = {
+        "model": options.model,
+        "backend": options.backend,
+        "threads": options.threads,
+        "with_overlay": options.overlay,
+        "fps": options.fps,
+        "size": options.size,
+        "rendering": _rendering(options),
+        "calibration": camera.load(options.camera) if options.camera else None,
+        "geo": _geo(options),
+        "with_evidence": options.evidence,
+    }
+    if len(options.sources) == 1 and options.scheduler is None:
+        outcomes = iter([segment(options.sources[0], options.out, **how)])
+    else:
+        outcomes = segment_many(options.sources, options.out, options.scheduler, **how)
+    for outcome in outcomes:
+        print(f"{outcome.frames} frames, {outcome.leaks} leak event{'s' * (outcome.leaks != 1)}: {outcome.out}")
     return 0
 
 
@@ -70,7 +75,7 @@ def _geo(options: argparse.Namespace) -> GeoSettings | None:
     if not options.geojson:
         return None
     if options.config is None:
-        return GeoSettings(poses=options.poses or options.source)
+        return GeoSettings(poses=options.poses or options.sources[0])
     found = next((camera.geo for camera in config.load(options.config).cameras if camera.geo), None)
     if found is None:
         raise ConfigError(f"{options.config}: no camera in it has a geo section; see config.example.yaml")
@@ -221,7 +226,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from edge import bench
 
-    return bench.main(options.seconds, options.threads)
+    return bench.main(options.seconds, options.threads, options.json)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -276,9 +281,13 @@ def _describe_segment(commands: Any) -> None:
         "segment clip.mp4 --out results --overlay",
     )
     parser.add_argument(
-        "source", metavar="SOURCE", help="video file, folder of images, rtsp:// address, or - for raw frames"
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="video file, folder of images, rtsp:// address, or - for raw frames; several: a folder each below DIR",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to; earlier results are replaced")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, tcp://HOST:8786, to share the work")
     parser.add_argument("--overlay", action="store_true", help="also write overlay.mp4: outline, origin, alarm state")
     parser.add_argument("--evidence", action="store_true", help="also write stills and a clip of each leak: leaks/")
     parser.add_argument("--geojson", action="store_true", help="also write flight.geojson: camera's way and leaks")
@@ -401,6 +410,7 @@ def _describe_bench(commands: Any) -> None:
     )
     parser.add_argument("--seconds", type=_seconds, default=5.0, help="per backend and precision (5)")
     parser.add_argument("--threads", type=_count, default=1, help="inference threads (1)")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

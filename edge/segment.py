@@ -9,18 +9,19 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import cv2
 
-from edge import __version__, camera, capture, condition, overlay, payload
+from edge import __version__, camera, capture, cluster, condition, overlay, payload
 from edge.camera import CameraCalibration
 from edge.capture import SourceOptions
 from edge.capture.credentials import find
 from edge.condition import AlarmSettings, Condition
 from edge.config import EvidenceSettings
-from edge.errors import BrokenSource, StorageError
+from edge.errors import BrokenSource, ConfigError, StorageError
 from edge.evidence import Keeper
 from edge.geo import geojson
 from edge.geo.locator import Locator
@@ -102,6 +103,20 @@ def segment(
             except BrokenSource as error:
                 raise BrokenSource(f"{error}; the {done} frames before it are kept in {out}") from error
     return Outcome(done, leaks, out)
+
+
+def segment_many(sources: Sequence[str], out: Path, scheduler: str | None = None, **how: Any) -> Iterator[Outcome]:
+    """`segment` for each of `sources`, into a folder of its name below `out`: one after the other, or side by side on
+    the Dask cluster at `scheduler`, whose workers see the same files. Raises as `segment` and `cluster.run`."""
+    places = [out.resolve() / Path(source).stem for source in sources]
+    if twice := {place.name for place in places if places.count(place) > 1}:
+        raise ConfigError(f"two of the sources are called {min(twice)}; segment them into different --out folders")
+    named = [str(Path(source).resolve()) if Path(source).exists() else source for source in sources]
+    call = partial(segment, **how)
+    if scheduler is None:
+        yield from map(call, named, places)
+    else:
+        yield from cluster.run(scheduler, [(call, *one) for one in zip(named, places, strict=True)])
 
 
 class Results:
