@@ -47,6 +47,7 @@ QUALITY = ("simgas", "gasvid", "god")  # sets that are scored
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError."""
     data = clips.root(options.data)
+    head = machine.header("peers")  # before this process confines itself to one core
     scored = {} if options.skip_quality else quality(options, data)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for row in rows:
         row["ours_times_faster"] = ratio(row, rows[0])
         row["quality"] = scored.get((row["method"], row["runtime"])) or scored.get((row["method"], ""))
-    return machine.header("peers") | {
+    return head | {
         "threads": 1,
         "rounds": options.rounds,
         "clips": [described(clip, frames) for clip, frames in zip(chosen, played, strict=True)],

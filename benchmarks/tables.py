@@ -64,9 +64,7 @@ def peers(result: Figures) -> str:
                 one["runtime"],
                 one["precision"],
                 "x".join(map(str, one["input"])),
-                f"{one['mask_ms']['p50']:.3g}",
-                f"{one['end_to_end_ms']['p50']:.3g}",
-                f"{one['fps']:.3g}",
+                *(figure(value) for value in (one["mask_ms"]["p50"], one["end_to_end_ms"]["p50"], one["fps"])),
                 times(one["ours_times_faster"]["end_to_end"]),
                 number(found.get("simgas_iou")),
             ]
@@ -189,7 +187,7 @@ def rates(result: Figures) -> str:
     rows.append(["---", "---", *["---:"] * 4])
     for name in sorted({*quiet, *leaking}):
         cells = [
-            f"{found.get(name, {}).get(key, 0.0):.3g}"
+            figure(found.get(name, {}).get(key, 0.0))
             for found in (quiet, leaking)
             for key in ("messages_per_s", "bytes_per_s")
         ]
@@ -219,4 +217,9 @@ def named(one: Figures) -> str:
 
 def times(value: float | None) -> str:
     """1.4 x, or a dash."""
-    return "–" if value is None else f"{value:.3g} x"
+    return "–" if value is None else f"{figure(value)} x"
+
+
+def figure(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

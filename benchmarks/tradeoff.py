@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import sys
 import tempfile
@@ -82,6 +83,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         method = Strided(model, backends[model], stride)
         work = [(evaluate, clip, method, options.limit) for clip in members]
         found = method.describe() | {"simgas": masks(list(run_all(work, options.jobs)))}
+        if math.isnan(found["simgas"]["mean"]["iou"]):
+            raise ConfigError("no gas in the frames that were scored, so nothing to compare by; raise --limit")
         shortened = {"limit": options.limit, "every": options.every, "stride": stride}
         simgas_log.append(options.simgas_log, found, "simgas", model, shortened)
         rows.append(row(model, found, stride, times[model], options.detection))
@@ -142,7 +145,7 @@ def better(one: Row, other: Row) -> bool:
 def recommend(rows: Sequence[Row], min_fps: float, cameras: int, cores: float) -> Row:
     """The best quality that so many cameras leave time for; of equals the faster. Raises ConfigError for none."""
     needed = min_fps * cameras / cores
-    fitting = [one for one in rows if one["fps"] >= needed and one["iou"] is not None]
+    fitting = [one for one in rows if one["fps"] >= needed]
     if not fitting:
         most = max(one["fps"] for one in rows)
         raise ConfigError(

@@ -58,7 +58,7 @@ def test_a_fleet_is_told_with_and_without_its_summaries() -> None:
     }
     views = {name: rates.rates(counted, 10.0, 2) for name in ("quiet", "leaking")}
     text = tables.rates({"views": views, "fleet": rates.fleet(views, 10_000)})
-    assert "| summary | camera | 5 | 2e+03 | 5 | 2e+03 |" in text
+    assert "| summary | camera | 5 | 2,000 | 5 | 2,000 |" in text
     assert "**10,000 cameras** on 1,250 devices, 1.0 % of the cameras at a leak: 55,125 messages and 180.3 Mbit" in text
     assert "without the summaries, 5,125 messages and 20.3 Mbit" in text
 
