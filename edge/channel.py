@@ -22,7 +22,7 @@ from edge.geo import locator
 from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import MaskMaker
-from edge.records import Event, Frame, Provenance, Quality, Summary
+from edge.records import Array, Event, Frame, Provenance, Quality, Segmentation, Summary
 from edge.rules import ZoneSettings
 from edge.zones import ZonedSummariser
 
@@ -53,6 +53,8 @@ class Sink(Protocol):
 
 class Eye(MaskMaker, Protocol):
     """A Segmenter, or what stands in for one."""
+
+    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation: ...
 
     def reset(self, *, keep_view: bool = False) -> None: ...
 
@@ -99,7 +101,9 @@ class Channel:
     def take(self, frame: Frame, arrived: float) -> None:
         """One frame and its consequences; `arrived` on time.monotonic(). Raises FgstpError where the frame does not fit
         the camera's calibration, or the model fails."""
-        step = pipeline.taken(self._segmenter.step(frame), self._summariser)
+        motion = self._locator.motion(frame) if self._locator else None
+        seen = self._segmenter.step(frame) if motion is None else self._segmenter.step(frame, motion)
+        step = pipeline.taken(seen, self._summariser)
         found = not self.health.connected
         self.health.connected = True
         self._recorder.offer(step)

@@ -9,11 +9,12 @@ Commands, service and benchmarks all go through here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.records import Frame, Segmentation, Summary
+from edge.records import Array, Frame, Segmentation, Summary
+from edge.segmenter import Segmenter
 from edge.summary import Summariser
 from edge.zones import ZonedSummariser
 
@@ -25,6 +26,22 @@ class MaskMaker(Protocol):
 
     def reset(self) -> None:
         """Forget the past: the next frame is the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Informed:
+    """A Segmenter whose camera's motion somebody knows: `motion` gives its `prior`, asked for every frame in order."""
+
+    segmenter: Segmenter
+    motion: Callable[[Frame], Array | None]
+
+    def step(self, frame: Frame) -> Segmentation:
+        """See `Segmenter.step`."""
+        return self.segmenter.step(frame, self.motion(frame))
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self.segmenter.reset()
 
 
 @dataclass(frozen=True, slots=True)

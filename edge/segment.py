@@ -27,7 +27,7 @@ from edge.geo import geojson
 from edge.geo.locator import Locator
 from edge.geo.pose import Pose
 from edge.health import clock_synchronised
-from edge.pipeline import Step, process
+from edge.pipeline import Informed, Step, process
 from edge.progress import progress
 from edge.records import Event, Provenance, Summary
 from edge.rendering import PLAIN, Rendering
@@ -88,12 +88,13 @@ def segment(
                 calibration=calibration,
             )
         made_by = _provenance(segmenter, settings, calibration)
+        flown = segmenter if locator is None else Informed(segmenter, locator.motion)
         done = leaks = 0
         writers = Results(out, footage.fps, with_overlay), Leaks(out, footage.name, locator, with_evidence)
         with writers[0] as results, writers[1] as places, progress("segment", footage.frames) as tick:
             state = Condition()
             try:
-                for step in process(footage, segmenter, Summariser()):
+                for step in process(footage, flown, Summariser()):
                     state, events = condition.step(state, step.summary, settings, camera=footage.name)
                     events = places.take(step, [replace(event, provenance=made_by) for event in events])
                     results.write(step, state, events, footage.name)

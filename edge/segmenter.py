@@ -75,9 +75,12 @@ class Segmenter:
 
     def step(self, frame: Frame, prior: Array | None = None) -> Segmentation:
         """The mask of one frame, and how far it is to be believed. `prior` (3, 3) is the camera's motion by gyro or
-        telemetry, where there is any: px of this frame as the model sees it -> px of the frame before."""
+        telemetry, where there is any: px of this frame -> px of the frame before."""
         inputs = self._preprocessor.step(frame.image)
         picture = self._preprocessor.geometry.crop(inputs[0, 0])
+        if prior is not None:
+            scale = np.diag((*np.divide(picture.shape[::-1], frame.image.shape[1::-1]), 1.0))
+            prior = scale @ prior @ np.linalg.inv(scale)
         quality, view = self._look(frame, picture, prior)
         if quality & NO_SCENE and not quality & (Quality.GAIN | Quality.CUT):
             return self._blank(frame, picture, quality)

@@ -15,9 +15,9 @@ from edge import capture
 from edge.errors import ConfigError, FgstpError
 from edge.geo import incident, mavlink, place, transport
 from edge.geo.incident import Incident
-from edge.geo.pose import CAMERA_IN_BODY, Lens, Pose, euler
+from edge.geo.pose import CAMERA_IN_BODY, Lens, Pose, euler, motion
 from edge.geo.track import Track
-from edge.records import Event, Location, Point
+from edge.records import Array, Event, Frame, Location, Point
 from edge.vantage import GeoSettings, Standing
 
 log = logging.getLogger("geo")
@@ -40,6 +40,7 @@ class Locator:
         self._shift = settings.delay_s  # from a frame's time to that of the track
         self._places: dict[str, Location] = {}  # of open leaks, where they were seen last
         self._said: set[str] = set()  # troubles, each once
+        self._before: Pose | None = None  # of the frame that was last asked for its motion
         self.incidents: tuple[Incident, ...] = ()
         self._track = None if settings.poses is None else self._opened(settings.poses, source)
 
@@ -57,6 +58,16 @@ class Locator:
         else:
             self._places[event.event_id] = found
         return event
+
+    def motion(self, frame: Frame) -> Array | None:
+        """How the poses say that the view has moved since the frame given before, as a homography (3, 3): px of this
+        frame -> px of that one; None where they do not tell. Give every frame, in order."""
+        before, now = self._before, None if self._track is None else self.pose(frame.captured, frame.index)
+        self._before = now
+        if before is None or now is None or (hfov := self._settings.hfov_deg or now.hfov) is None:
+            return None
+        height, width = frame.image.shape[:2]
+        return motion(now, before, Lens.of((width, height), hfov), self._ground(now))
 
     def pose(self, captured: float, index: int) -> Pose | None:
         """The camera's pose when a frame was taken; None where it was not told."""
@@ -78,7 +89,7 @@ class Locator:
             self._once("no pose for the time of a leak; check that poses arrive, and geo.delay_s")
             return None
         hfov = self._settings.hfov_deg or pose.hfov
-        altitude = pose.ground if self._settings.ground_m is None else self._settings.ground_m
+        altitude = self._ground(pose)
         if hfov is None or altitude is None:
             missing = "hfov_deg" if hfov is None else "ground_m"
             self._once(f"the poses do not say it, so leaks get no place: set geo.{missing}")
@@ -86,6 +97,9 @@ class Locator:
         lens = Lens.of(size, hfov, self._settings.distortion)
         ground = place.Ground(altitude, self._settings.max_range_m)
         return place.locate(pose, lens, pixel, event.contour, ground, self._settings.errors)
+
+    def _ground(self, pose: Pose) -> float | None:
+        return pose.ground if self._settings.ground_m is None else self._settings.ground_m
 
     def _opened(self, poses: str, source: str) -> Track:
         live, filmed_live = poses.startswith((MAVLINK, KLV)), source.startswith(capture.LIVE)

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge.records import Array, Point
 
+EARTH_M = 6_371_000.0  # mean radius
 CAMERA_IN_BODY = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # looks forward, x to the right
 
 
@@ -53,6 +54,11 @@ class Lens:
             seen = np.array([[[across, down]]])
             across, down = cv2.undistortPoints(seen, np.eye(3), np.array(self.distortion)).reshape(2)
         return np.array([across / focal, down / focal, 1.0])
+
+    @property
+    def matrix(self) -> Array:
+        """(3, 3) from the camera's frame to px, the distortion left out."""
+        return np.array([[self.focal, 0, self.size[0] / 2], [0, self.focal, self.size[1] / 2], [0, 0, 1]])
 
 
 def euler(heading: float, pitch: float, roll: float) -> Array:
@@ -97,3 +103,22 @@ def turning(first: Array, second: Array) -> Array:
     """The rotation vector (3,), in NED, that takes the first of two rotations to the second."""
     vector: Array = cv2.Rodrigues(second @ first.T)[0].reshape(3)
     return vector
+
+
+def motion(now: Pose, before: Pose, lens: Lens, ground: float | None) -> Array:
+    """Homography (3, 3): px of a picture taken now -> px of one taken before, of level ground at this altitude (Hartley
+    and Zisserman 2004, 13.1); None: of what is far away, by the turn alone. The lens's distortion is left out."""
+    along = np.zeros((3, 3))
+    if ground is not None and now.altitude > ground:
+        along[:, 2] = way(before, now) / (now.altitude - ground)
+    seen = before.rotation.T @ (np.eye(3) + along) @ now.rotation
+    made = lens.matrix @ seen @ np.linalg.inv(lens.matrix)
+    scaled: Array = made / made[2, 2]
+    return scaled
+
+
+def way(first: Pose, second: Pose) -> Array:
+    """Metres (3,), NED, from one pose to another nearby, on a sphere: good to half a per cent."""
+    north, east = math.radians(second.latitude - first.latitude), math.radians(second.longitude - first.longitude)
+    level = math.cos(math.radians(first.latitude))
+    return np.array([EARTH_M * north, EARTH_M * level * east, first.altitude - second.altitude])

@@ -30,6 +30,7 @@ class FakeSegmenter:
         self.backend = FakeBackend()
         self.calibration: CameraCalibration | None = None
         self.resets = self.accepted = 0
+        self.priors: list[Array | None] = []
 
     def for_camera(self, settings: CameraSettings) -> FakeSegmenter:
         """This one, with the camera's calibration file, which must fit the model."""
@@ -44,7 +45,8 @@ class FakeSegmenter:
     def accept_view(self) -> None:
         self.accepted += 1
 
-    def step(self, frame: Frame) -> Segmentation:
+    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation:
+        self.priors.append(prior)
         grey = frame.image if frame.image.ndim == 2 else frame.image[:, :, 0]
         mask = np.where(grey > 128, np.uint8(255), np.uint8(0))
         small = cv2.resize(grey, self.spec.size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import geojson as independent
+import numpy as np
 import pymap3d
 import pytest
 
@@ -42,7 +43,12 @@ def where(second: float) -> tuple[tuple[float, float], float]:
 
 
 @pytest.fixture(scope="module")
-def flown(tmp_path_factory) -> Path:
+def eye() -> FakeSegmenter:
+    return FakeSegmenter()
+
+
+@pytest.fixture(scope="module")
+def flown(tmp_path_factory, eye) -> Path:
     """What segment has written of a camera that looks straight down, passes one leak twice and then another."""
     folder = tmp_path_factory.mktemp("flight")
     pictures, packets = [], []
@@ -58,7 +64,7 @@ def flown(tmp_path_factory) -> Path:
         packets.append((fifth / 5, klv_streams.packet(UTC + fifth / 5, **looks, **place, hfov=40.0)))
     klv_streams.write(folder / "flight.ts", pictures, packets)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "open_segmenter", lambda *_args, **_options: FakeSegmenter())
+        patch.setattr(module, "open_segmenter", lambda *_args, **_options: eye)
         geo = GeoSettings(poses=str(folder / "flight.ts"))
         segment(geo.poses, folder / "out", settings=BRISK, geo=geo, with_evidence=True)
     assert main(["report", str(folder / "out")]) == 0
@@ -213,3 +219,13 @@ def test_a_browser_shows_the_report_with_its_pictures_and_clips(flown, tmp_path)
     assert found is not None, done.stderr[-2000:]
     said = json.loads(found[1].replace("&quot;", '"'))
     assert said == {"drawn": True, "images": 9, "turned": True, "wide": True, "styled": "collapse"}
+
+
+def test_whoever_makes_the_masks_is_told_of_each_frame_how_the_camera_moves(flown, eye):
+    first, *others = eye.priors
+    assert first is None
+    assert all(prior is not None for prior in others)
+    turned = [prior for prior in others if abs(np.degrees(np.arctan2(prior[1, 0], prior[0, 0]))) > 10]
+    assert turned, "between its first two passes it turns round"
+    stood = others[: round(FPS)]
+    assert stood == [pytest.approx(np.eye(3), abs=1e-3)] * len(stood)

@@ -10,7 +10,7 @@ import pytest
 
 from edge.geo import mavlink
 from edge.geo.place import Ground, covariance_of, ellipse, locate, spread
-from edge.geo.pose import CAMERA_IN_BODY, Lens, Pose, euler, heading_of, quaternion, turned, turning
+from edge.geo.pose import CAMERA_IN_BODY, Lens, Pose, euler, heading_of, motion, quaternion, turned, turning
 from edge.geo.track import Track
 from edge.vantage import PoseErrors
 from tests.edge.flights import GROUND_M, HFOV, HOME, SIZE, Flights
@@ -120,6 +120,27 @@ def test_distortion_moves_the_corner_not_the_middle():
     barrel = Lens.of((640, 480), 40.0, (-0.3, 0.0, 0.0, 0.0))
     assert barrel.ray(MIDDLE) == pytest.approx([0.0, 0.0, 1.0])
     assert barrel.ray((640.0, 240.0))[0] > LENS.ray((640.0, 240.0))[0]
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (3, 0, 0), (0, 2, 0), (0, 0, 4), (1, -2, 3)])
+def test_poses_tell_where_ground_was_in_the_picture_before(turn):
+    """Its pixels are computed from geodetic coordinates by another library."""
+    before = pose(20, -60)
+    here = pymap3d.ned2geodetic(4.0, -3.0, 2.0, *HOME, 500.0)
+    rotation = euler(*np.radians([20 + turn[0], -60 + turn[1], turn[2]])) @ CAMERA_IN_BODY
+    now = Pose(*map(float, here), rotation, np.zeros(3), np.zeros(3), None, None)
+    north, east = 40.0, 25.0
+    spot = pymap3d.ned2geodetic(north, east, 100.0, *HOME, 500.0)
+
+    def pixel(seen: Pose) -> np.ndarray:
+        away = pymap3d.geodetic2ned(*spot, seen.latitude, seen.longitude, seen.altitude)
+        x, y, z = seen.rotation.T @ np.array(away)
+        return np.array([320 + LENS.focal * x / z, 240 + LENS.focal * y / z, 1.0])
+
+    found = motion(now, before, LENS, 400.0) @ pixel(now)
+    assert found[:2] / found[2] == pytest.approx(pixel(before)[:2], abs=0.2)
+    far = motion(now, before, LENS, None) @ pixel(now)  # without ground only the turn is known
+    assert np.hypot(*(far[:2] / far[2] - pixel(before)[:2])) > 10
 
 
 def test_the_ellipse_holds_the_true_place_in_95_of_100_flights(tmp_path):
