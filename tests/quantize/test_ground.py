@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+import edge.ground
 from calibration.flight import Flight, look, steps, track
 from edge.records import Array
+from edge.warp import STILL
 from quantize.ground import ASTRAY, Ground
 from quantize.warp import normalised, warp
 
@@ -98,3 +100,26 @@ def test_the_canvas_stays_below_the_view() -> None:
         ground = ground.write(frames[t], 0 * shown, young, clear(), ticks(t))
         assert ground.view[0, :2, 2].abs().max() <= ASTRAY
         assert (shown - frames[t]).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("flight", [Flight(pan=2.0, tilt=0.7), Flight(shake=4.0), Flight(pan=1.0, orbit=0.01)])
+def test_training_remembers_what_the_device_remembers(flight: Flight) -> None:
+    frames, moves = flown(flight, 45)
+    ours, device = Ground.under(frames[0], torch.zeros(1)), edge.ground.Ground(*SIZE)
+    view, away = STILL, []
+    for t, (frame, step) in enumerate(zip(frames, moves, strict=True)):
+        clock = torch.tensor([[STEP if t else 0.0, t * STEP]])
+        if t:
+            ours = ours.moved(moves[t])
+            view = view @ np.vstack((step[0].numpy(), (0, 0, 1)))
+        shown, young = ours.read(frame)
+        plane = frame[0, 0].numpy()
+        given = device.read(view, plane).copy()
+        away.append(np.abs(given - shown[0, 0].numpy()).mean())
+        rate = 0.1
+        ours = ours.write(frame, rate * (frame - shown), young, clear(), clock)
+        logits = clear()[0, 0].numpy()
+        device.write(view, plane, given, given + rate * (plane - given), logits, (float(clock[0, 0]), t * STEP))
+    spread = float(np.std(PICTURE))
+    assert np.mean(away) < 0.1 * spread
+    assert max(away) < 0.2 * spread
