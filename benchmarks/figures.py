@@ -4,7 +4,8 @@
     python -m benchmarks.figures --check    exit 1 when README and results disagree, or the results are of another model
 
 Result files: accuracy.json (the shipped models over everything), baselines.json (with `--baselines --agree`, over the
-clips with masks or boxes), speed.json and memory.json, as `benchmarks.accuracy`, `.speed` and `.memory` write them.
+clips with masks or boxes), motion.json (with `--baselines --only simgas` and several `--motion`), flights.json (with
+`--only flights`), speed.json, memory.json and latency.json, as the benchmarks of these names, else `.accuracy`, write them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,22 @@ from edge import contract
 from edge.errors import ConfigError, FgstpError
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = {"accuracy": "accuracy", "baselines": "accuracy", "speed": "speed", "memory": "memory"}  # by result file
+PROGRAMS = {  # by result file
+    "accuracy": "accuracy",
+    "baselines": "accuracy",
+    "motion": "accuracy",
+    "flights": "accuracy",
+    "speed": "speed",
+    "memory": "memory",
+    "latency": "latency",
+}
+MOTIONS = {
+    "still": "held still",
+    "pan": "panning, 2 px a frame",
+    "tilt": "tilting",
+    "orbit": "turning",
+    "shake": "shaking, 3 px rms",
+}
 Figures = dict[str, Any]
 
 
@@ -40,8 +56,10 @@ def table(results: dict[str, Figures]) -> str:
     """All figures in Markdown: masks and alarms by method, then speed and memory."""
     parts = (
         accuracy_table(results["accuracy"], results["baselines"]),
+        motion_table(results["motion"]),
+        flights_line(results["flights"]),
         speed_table(results["speed"]),
-        memory_line(results["memory"]),
+        memory_line(results["memory"]) + " " + latency_line(results["latency"]),
     )
     return "\n\n".join(parts)
 
@@ -69,6 +87,36 @@ def accuracy_table(accuracy: Figures, baselines: Figures) -> str:
             f"\n\n{found['method']}: masks of {' and '.join(found['runtimes'])} agree at IoU {found['iou_mean']:.4f}."
         )
     return text
+
+
+def motion_table(motion: Figures) -> str:
+    """One row a motion of the camera, one column a method."""
+    methods = motion["methods"]
+    rows = [
+        ["SimGas through a window of 224x168: mean IoU", *(method["method"] for method in methods)],
+        ["---", *("---:" for _ in methods)],
+    ]
+    for name in motion["motion"]["flights"]:
+        rows.append([MOTIONS[name], *(number(at(m, f"simgas@{name}", "mean", "iou")) for m in methods)])
+    return markdown(rows)
+
+
+def flights_line(flights: Figures) -> str:
+    """One sentence."""
+    [method] = flights["methods"]
+    found = method["flights"]
+    return (
+        f"Gas-free views of moving cameras, {found['hours'] * 60:.0f} minutes in {found['count']} clips: "
+        f"{found['alarms']} false alarms."
+    )
+
+
+def latency_line(latency: Figures) -> str:
+    """One sentence."""
+    return (
+        f"From the frame that decides to the broker's PUBACK, {latency['cameras']} cameras on one core: "
+        f"p50 {latency['total_ms']['p50']:.0f} ms, p95 {latency['total_ms']['p95']:.0f} ms."
+    )
 
 
 def speed_table(speed: Figures) -> str:
@@ -155,7 +203,10 @@ def stale(results: dict[str, Figures]) -> list[str]:
         "accuracy": results["accuracy"]["methods"],
         "baselines": results["baselines"]["methods"],
         "speed": results["speed"]["results"],
+        "motion": results["motion"]["methods"],
+        "flights": results["flights"]["methods"],
         "memory": [results["memory"]],
+        "latency": [results["latency"]],
     }
     return [
         f"{name}.json: {one.get('model') or one['method']} has another sha256 than the shipped file; measure again"

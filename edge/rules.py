@@ -44,7 +44,7 @@ class AlarmSettings(Strict):
     persistence: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9  # …in this share of the frames…
     min_overlap: Share = 0.3  # …in one place: boxes share this part of the smaller one
     min_area_share: Share = 0.0005  # a plume smaller than this part of the view does not count
-    min_confidence: Share = 0.72  # a plume whose pixels' mean probability is less raises no leak
+    min_confidence: Share = 0.76  # a plume whose pixels' mean probability is less raises no leak
     # a plume must be so many times as lively as the rest of the view: a ghost or a halo stands still, 1; 0: no matter
     min_flicker: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.6
     area_deadband: Share = 0.0  # an open leak is kept by a plume that is smaller by this share of the least area
