@@ -5,7 +5,8 @@
 
 Result files: accuracy.json (the shipped models over everything), baselines.json (with `--baselines --agree`, over the
 clips with masks or boxes), motion.json (with `--baselines --only simgas` and several `--motion`), flights.json (with
-`--only flights`), speed.json, memory.json and latency.json, as the benchmarks of these names, else `.accuracy`, write them.
+`--only flights`), speed.json, memory.json and latency.json, as the benchmarks of these names, else `.accuracy`, write
+them.
 """
 
 from __future__ import annotations

@@ -34,6 +34,22 @@ def results(model: str = "student.int8", sha256: str | None = None) -> dict[str,
             ],
             "agreement": [{"method": model, "runtimes": ["openvino", "onnxruntime"], "iou_mean": 0.9951}],
         },
+        "motion": {
+            "motion": {"flights": {"still": {}, "pan": {}}},
+            "methods": [
+                {
+                    "method": model,
+                    **made,
+                    "simgas@still": {"mean": {"iou": 0.7162}},
+                    "simgas@pan": {"mean": {"iou": 0.7019}},
+                },
+                {"method": "mog2", "simgas@still": {"mean": {"iou": 0.658}}, "simgas@pan": {"mean": {"iou": 0.203}}},
+            ],
+        },
+        "flights": {
+            "methods": [{"method": model, **made, "flights": {"count": 187, "hours": 1.018, "alarms": 3}}],
+        },
+        "latency": {"model": model, **made, "cameras": 4, "total_ms": {"p50": 27.9, "p95": 46.7, "p99": 52.8}},
         "speed": {
             "machine": {"cpu": "A CPU", "cores": 2},
             "results": [
@@ -79,6 +95,9 @@ def test_the_table_stands_between_its_marks_and_the_rest_is_left_alone(tmp_path:
     assert "| Gas-free thermal clips: false alarms | 2 in 84 clips | – |" in text
     assert "| student.int8, openvino | avx2 | 142 | 7.0 | 8.0 | 10.0 | 21% |" in text
     assert "190 MB after 20,012 frames" in text
+    assert "| panning, 2 px a frame | 0.702 | 0.203 |" in text
+    assert "61 minutes in 187 clips: 3 false alarms" in text
+    assert "4 cameras on one core: p50 28 ms, p95 47 ms" in text
 
 
 def test_check_passes_on_what_was_written_and_fails_on_anything_else(
@@ -101,7 +120,7 @@ def test_results_of_another_model_file_are_refused(tmp_path: Path, capsys: pytes
     where = write(tmp_path, results(sha256="0" * 64))
     assert figures.main(where) == 1
     said = capsys.readouterr().err
-    for name in ("accuracy", "speed", "memory"):
+    for name in ("accuracy", "motion", "flights", "speed", "memory", "latency"):
         assert f"{name}.json: student.int8 has another sha256 than the shipped file" in said
 
 
