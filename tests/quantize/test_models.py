@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_macs_are_counted() -> None:
     assert macs(Known(), 100, 100) == pytest.approx(100 * 100 * 10 * 9 / 1e6)
 
 
-@pytest.mark.parametrize(("size", "least", "most"), [("nano", 30, 50), ("small", 150, 170), ("base", 290, 340)])
+@pytest.mark.parametrize(("size", "least", "most"), [("nano", 30, 50), ("small", 130, 160), ("base", 290, 340)])
 def test_three_sizes_cost_about_what_their_names_say(size: str, least: float, most: float) -> None:
     cost = macs(build(size), 320, 240)
     print(f"{size}: {cost:.1f} MMAC at 320x240")
@@ -46,9 +47,8 @@ def test_three_sizes_cost_about_what_their_names_say(size: str, least: float, mo
 
 def test_the_small_student_is_the_shipped_one() -> None:
     weights = torch.load(SHIPPED, weights_only=True)["ema"]
-    must_match(weights, Student(), SHIPPED)
     must_match(weights, build("small"), SHIPPED)
-    assert list(weights) == list(Student().state_dict())
+    assert list(weights) == list(build("small").state_dict())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_checkpoint_says_what_it_holds(network: nn.Module, tmp_path: Path) -> 
 
 
 def test_a_checkpoint_that_says_nothing_holds_the_small_student() -> None:
-    assert revive({}, HERE).config == SIZES["small"]
+    assert revive({}, HERE).config == replace(SIZES["small"], refine=True)  # they had the last stage
 
 
 def test_weights_of_another_size_are_refused() -> None:
