@@ -34,6 +34,7 @@ class Ground:
         self._spare: Array = np.zeros_like(self._canvas)
         self._out: Array = np.zeros((height, width), np.float32)
         self._young: Array = np.zeros((height, width), np.float32)  # ages as the present view shows them
+        self._buffers: Array = np.zeros((3, height, width), np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -97,14 +98,22 @@ class Ground:
         if self._even:
             self._age[self._inner] = self._young[self._young >= 0] = min(clock[1], BACKGROUND_S)
             self._even = False
-        change = changed - given
-        most = np.maximum(np.abs(change), np.abs(frame - given))  # faster, but never beyond the frame
-        change = np.clip(change * self._boost(logits, clock), -most, most)
+        change = self._faster(frame, given, changed, logits, clock)
         self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])
         if transform is not None:
             self._follow(view, resting)
         elif self._age[self._inner].min() >= min(clock[1], BACKGROUND_S):
             self._even = True
+
+    def _faster(self, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]) -> Array:
+        """The change (h, w) as much faster as the ground is younger, but never beyond the frame."""
+        change: Array = self._buffers[0]
+        most, far = self._buffers[1:]
+        cv2.max(cv2.absdiff(changed, given, dst=most), cv2.absdiff(frame, given, dst=far), dst=most)
+        cv2.multiply(cv2.subtract(changed, given, dst=change), self._boost(logits, clock), dst=change)
+        cv2.min(change, most, dst=change)
+        cv2.max(change, cv2.subtract(0, most, dst=most), dst=change)
+        return change
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w). Gas is let in as slowly as ever."""
