@@ -120,16 +120,13 @@ def convolutions(model: onnx.ModelProto) -> dict[str, int]:
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*graph.value_info, *graph.output)
     }
-    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    made = {node.output[0]: node for node in graph.node}
+    shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     readers = {name: node for node in graph.node for name in node.input}
     found: dict[str, int] = {}
     for node in graph.node:
         if node.op_type == "Conv":
-            source = node.input[1]
-            weight = weights[source if source in weights else made[source].input[0]]  # behind a DequantizeLinear
             written = node.output[0]
-            macs = prod(shapes[written]) * prod(weight[1:])
+            macs = prod(shapes[written]) * prod(shapes[node.input[1]][1:])
             found |= {node.name: macs, f"{written}_nchwc": macs}
             if written in readers and readers[written].op_type == "Relu":
                 found[f"{readers[written].output[0]}_nchwc"] = macs

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from benchmarks import ceilings, profiles, roofline
 from benchmarks.ceilings import Ceilings
 from benchmarks.profiles import Layer
+from edge import contract
 
 CORE = Ceilings(fp32_gmacs=50.0, int8_gmacs=100.0, copy_gb_s=5.0, cache_gb_s=10.0)
 
@@ -67,3 +69,13 @@ def test_the_dense_int8_convolutions_run_in_int8(runtime: str, tmp_path: Path) -
     x = np.ones((1, 8, ceilings.HEIGHT, ceilings.WIDTH), np.float32)
     layers = profiles.PROFILES[runtime](ceilings.dense(8, True, tmp_path), {"x": x}, 2)
     assert [one.precision for one in layers if one.kind == "conv"] == ["int8"] * ceilings.DEPTH
+
+
+@pytest.mark.parametrize("model", ["student.int8", "student.fp32"])
+def test_the_convolutions_of_the_shipped_graph_are_counted_wherever_their_weights_come_from(model: str) -> None:
+    _, path = contract.load(model)
+    graph = onnx.load(path)
+    found = profiles.convolutions(graph)
+    names = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    # the trace tells the rest, behind what shape inference cannot see through
+    assert 100e6 < sum(found[name] for name in names) < 160e6
