@@ -15,7 +15,6 @@ the camera has moved. The cost is the CPU time of one frame, that of the registr
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -206,7 +205,7 @@ def main() -> None:
     print(f"without structure: {blind['flagged']} of {blind['frames']} frames flagged")
     print(f"ring: {found['ring_ms']['still']:.2f} ms still, {found['ring_ms']['moving']:.2f} ms moving")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        machine.write(options.json, found)
 
 
 if __name__ == "__main__":

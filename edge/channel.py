@@ -21,8 +21,8 @@ from edge.evidence import Keeper
 from edge.geo import locator
 from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
-from edge.pipeline import MaskMaker
-from edge.records import Array, Event, Frame, Provenance, Quality, Segmentation, Summary
+from edge.pipeline import Guided, Informed, MaskMaker
+from edge.records import Event, Frame, Provenance, Quality, Summary
 from edge.rules import ZoneSettings
 from edge.zones import ZonedSummariser
 
@@ -51,10 +51,8 @@ class Sink(Protocol):
         """Keep states without a message."""
 
 
-class Eye(MaskMaker, Protocol):
+class Eye(Guided, Protocol):
     """A Segmenter, or what stands in for one."""
-
-    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation: ...
 
     def reset(self, *, keep_view: bool = False) -> None: ...
 
@@ -82,6 +80,7 @@ class Channel:
         self._annunciator = Annunciator(camera.name, rules)
         self._keeper, self._recorder = keeper, keeper.recorder(camera.name)
         self._locator = locator.Locator(camera.geo, camera.source) if camera.geo else None
+        self._masks: MaskMaker = Informed(segmenter, self._locator.motion) if self._locator else segmenter
         self._validity = Validity()
         self._made_by, self._sink = made_by, sink
         self._summary_every_s = summary_every_s
@@ -101,9 +100,7 @@ class Channel:
     def take(self, frame: Frame, arrived: float) -> None:
         """One frame and its consequences; `arrived` on time.monotonic(). Raises FgstpError where the frame does not fit
         the camera's calibration, or the model fails."""
-        motion = self._locator.motion(frame) if self._locator else None
-        seen = self._segmenter.step(frame) if motion is None else self._segmenter.step(frame, motion)
-        step = pipeline.taken(seen, self._summariser)
+        step = pipeline.taken(self._masks.step(frame), self._summariser)
         found = not self.health.connected
         self.health.connected = True
         self._recorder.offer(step)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.records import Array, Frame, Segmentation, Summary
-from edge.segmenter import Segmenter
 from edge.summary import Summariser
 from edge.zones import ZonedSummariser
 
@@ -28,15 +27,21 @@ class MaskMaker(Protocol):
         """Forget the past: the next frame is the first one."""
 
 
+class Guided(MaskMaker, Protocol):
+    """A MaskMaker that can be told how its camera has moved; see `Segmenter.step`."""
+
+    def step(self, frame: Frame, prior: Array | None = None) -> Segmentation: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Informed:
-    """A Segmenter whose camera's motion somebody knows: `motion` gives its `prior`, asked for every frame in order."""
+    """One whose camera's motion somebody knows: `motion` gives its `prior`, asked for every frame in order."""
 
-    segmenter: Segmenter
+    segmenter: Guided
     motion: Callable[[Frame], Array | None]
 
     def step(self, frame: Frame) -> Segmentation:
-        """See `Segmenter.step`."""
+        """The mask of one frame."""
         return self.segmenter.step(frame, self.motion(frame))
 
     def reset(self) -> None:
