@@ -27,7 +27,7 @@ import yaml
 
 from benchmarks import machine, memory
 from benchmarks.table import show
-from edge import broker
+from edge import mqtt
 from edge.config import MqttSettings
 from edge.errors import FgstpError
 
@@ -159,8 +159,6 @@ def quiet_images(folder: Path) -> dict[str, Any]:
 @contextmanager
 def counting(settings: MqttSettings) -> Iterator[tuple[dict[tuple[str, bool], Count], threading.Lock]]:
     """All that goes over a broker, by kind; hold the lock to read it."""
-    import paho.mqtt.client as paho
-
     counts: dict[tuple[str, bool], Count] = defaultdict(Count)
     lock = threading.Lock()
 
@@ -170,8 +168,7 @@ def counting(settings: MqttSettings) -> Iterator[tuple[dict[tuple[str, bool], Co
             count.messages += 1
             count.bytes += wire(message.topic, len(message.payload), message.qos)
 
-    version = {"5": paho.MQTTv5, "3.1.1": paho.MQTTv311}[settings.protocol]
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=version)
+    client = mqtt.client(settings, "fgstp-rates")
     client.on_connect = lambda *_: client.subscribe([("fgstp/#", 1), ("spBv1.0/#", 1)])
     client.on_message = add
     client.connect(settings.host, settings.port)
@@ -213,8 +210,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--json", type=Path, help="write the result here")
     options = parser.parse_args(argv)
     try:
-        if broker.find() is None:
-            raise FgstpError("no MQTT broker on this machine; apt-get install mosquitto")
         result = run(options)
         print_report(result)
         if options.json:

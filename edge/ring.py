@@ -61,7 +61,7 @@ class Ring:
         self._captured = np.full(slots, NEVER)  # of each slot
         self._views: Array = np.stack([STILL] * slots) if slots else np.zeros((0, 3, 3))  # of each slot
         self._view: Array = STILL  # of the previous step
-        self._started = NEVER  # capture time of the first step
+        self.started = NEVER  # capture time of the first step since the last reset
         self._next = 0  # the slot to be written
         self._last = NEVER  # capture time of the previous step, kept in a slot or not
         # states in the grey scale of the frame: what `rescale` changes
@@ -72,6 +72,10 @@ class Ring:
     def last(self) -> float | None:
         """Capture time of the previous step; None after a reset."""
         return None if self._last == NEVER else self._last
+
+    def clock(self, captured: float) -> tuple[float, float]:
+        """Seconds since the previous step, and since the first one; 0 for a first one itself."""
+        return (0.0, 0.0) if self._last == NEVER else (captured - self._last, captured - self.started)
 
     def read(self, captured: float, frame: Array, view: Array | None = STILL) -> dict[str, Array]:
         """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so. Without
@@ -97,8 +101,9 @@ class Ring:
 
     def write(self, captured: float, frame: Array, outputs: dict[str, Array], view: Array = STILL) -> None:
         """Remember a step: what it was given and what it computed, `read` before it with the same view."""
-        self._started = captured if self._last == NEVER else self._started
-        clock = captured - self._last if self._last != NEVER else 0.0, captured - self._started
+        clock = self.clock(captured)
+        if self._last == NEVER:
+            self.started = captured
         for source, ground in self._grounds.items():
             given = self._given.get(source, frame)
             changed = frame if source == "frame" else outputs[source]
@@ -153,7 +158,7 @@ class Ring:
     def dump(self) -> dict[str, Array]:
         """A copy of all that is remembered; a ring that loads it goes on bit for bit."""
         return {name: array.copy() for name, array in self._arrays().items()} | {
-            "cursor": np.array([self._next, self._last, self._started, *self._view.ravel()], np.float64),
+            "cursor": np.array([self._next, self._last, self.started, *self._view.ravel()], np.float64),
             **{f"{source}/cursor": ground.cursor() for source, ground in self._grounds.items()},
         }
 
@@ -168,7 +173,7 @@ class Ring:
                 )
         for name, array in own.items():
             np.copyto(array, state[name])
-        self._next, self._last, self._started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
+        self._next, self._last, self.started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
         self._view = state["cursor"][3:].reshape(3, 3).copy()
         for source, ground in self._grounds.items():
             ground.resume(state[f"{source}/cursor"])

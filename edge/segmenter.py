@@ -48,7 +48,6 @@ class Segmenter:
         self._clock: Array = np.zeros(spec.inputs["clock"].shape, np.float32)
         self._gap = min(GAP_S, GAP_LAGS * spec.longest_lag)
         self._background = background_state(spec)
-        self._started = 0.0  # capture time of the first step since the reset
         self._noise = 0.0  # of the last step, grey levels
         self.polarity = polarity
         self._threshold = spec.threshold
@@ -85,7 +84,7 @@ class Segmenter:
         if quality & NO_SCENE and not quality & (Quality.GAIN | Quality.CUT):
             return self._blank(frame, picture, quality)
         outputs, background = self._infer(frame.captured, inputs, view, quality)
-        if frame.captured - self._started < self.spec.longest_lag - 1e-3:
+        if frame.captured - self._ring.started < self.spec.longest_lag - 1e-3:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
         logits = geometry.crop(outputs["logits"][0, 0]).copy()
@@ -147,10 +146,7 @@ class Segmenter:
             states = self._ring.read(captured, inputs, None)
             self._ring.skip(captured)
             return self.backend.run({"frame": inputs, "clock": self._clock, **states}), inputs[0, 0].copy()
-        last = self._ring.last
-        if last is None:
-            self._started = last = captured
-        self._clock[0] = captured - last, captured - self._started
+        self._clock[0] = self._ring.clock(captured)
         states = self._ring.read(captured, inputs, view)
         background = states[self._background] if self._background else inputs
         before = background[0, 0].copy()  # the ring is about to overwrite it
