@@ -39,6 +39,7 @@ class AuthorsConfig(Pace):
 
     channels: int = 32
     pvt: PVTConfig = PVT["b5"]
+    reduction: int = 1  # camera px in a px of the pictures
 
     @property
     def name(self) -> str:

@@ -22,12 +22,14 @@ from calibration.render import GAS, Renderer
 from edge.backend import Backend
 from edge.contract import ModelSpec, StateSpec, TensorSpec
 from edge.contract import load as load_spec
+from edge.preprocess import Preprocessor
 from edge.records import Array
 from edge.ring import Ring
 from quantize.models import macs, revive
 from quantize.student import LAG_LONG_S, LAG_SHORT_S
 
 OPSET = 17
+CAMERA = (240, 320)  # height, width of what is rendered to calibrate and to check with
 Tensors = dict[str, Array]
 OUTPUTS = ("logits", "noise", "key", "background_next", "memory_next")
 STATES = {
@@ -63,9 +65,11 @@ def export(
     certain: float = 0.0,
     provenance: dict[str, object],
 ) -> ModelSpec:
-    """Write `path` (.onnx) and its ModelSpec (.json) for one input size, both multiples of 16."""
+    """Write `path` (.onnx) and its ModelSpec (.json) for a camera of `width` x `height` px, both multiples of 16; the
+    graph's pictures are smaller by the network's reduction."""
     shipped = Shipped(student).eval()  # as a whole, or the exporter would put the student back into training mode
-    frame = torch.rand(1, 1, height, width)
+    reduction = student.config.reduction
+    frame = torch.rand(1, 1, height // reduction, width // reduction)
     states = student.states(frame)
     arguments = (frame, torch.zeros(1, 2), *(states[name].clone() for name in STATES))
     with warnings.catch_warnings():
@@ -163,12 +167,12 @@ class TorchBackend:
 
 
 def steps(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Iterator[tuple[Tensors, Tensors]]:
-    """Inputs and outputs of each step over `frames` (T, H, W) float32 0..1, state carried by the runtime's own ring;
-    both hold until the next step."""
-    ring = Ring(spec)
+    """Inputs and outputs of each step over `frames` (T, H, W) uint8 of a camera, through the runtime's own preprocessing
+    and ring; both hold until the next step."""
+    ring, preprocessor = Ring(spec), Preprocessor(spec)
     for i, image in enumerate(frames):
         now = i / fps
-        frame = image[None, None].astype(np.float32)
+        frame = preprocessor.step(image)
         clock = np.array([[1.0 / fps if i else 0.0, now]], np.float32)
         inputs = {"frame": frame, "clock": clock, **ring.read(now, frame)}
         outputs = backend.run(inputs)
@@ -206,17 +210,17 @@ def self_check(student: nn.Module, path: Path, frames: Array, fps: float) -> flo
 
 
 def leaking_clip(size: tuple[int, int], frames: int = 50) -> Array:
-    """(T, H, W) float32 0..1: the first rendered clip of a fixed seed with much gas in it."""
+    """(T, H, W) uint8: the first rendered clip of a fixed seed with much gas in it."""
     clips = Renderer(3, None, size, frames)
     clip = next(clip for clip in clips if (clip.masks == GAS).mean() > 0.05)
-    return clip.frames / np.float32(255)
+    return clip.frames
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of one training; the mean of their weights is taken")
     parser.add_argument("--out", type=Path, default=Path("edge/models/student.fp32.onnx"))
-    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the model input")
+    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the camera's view")
     parser.add_argument("--threshold", type=float, default=0.58, help="probability from which a pixel may be gas")
     parser.add_argument("--certain", type=float, default=0.9, help="and that each part of a mask must somewhere exceed")
     options = parser.parse_args()
@@ -225,7 +229,7 @@ def main() -> None:
     provenance["mmac"] = round(macs(student, width, height))
     bars = {"threshold": options.threshold, "certain": options.certain}
     export(student, options.out, width=width, height=height, **bars, provenance=provenance)
-    iou = self_check(student, options.out, leaking_clip((height, width)), fps=15.0)
+    iou = self_check(student, options.out, leaking_clip(CAMERA), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")
 
 

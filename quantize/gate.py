@@ -91,15 +91,17 @@ def masks(path: Path, runtime: str, clips: Sequence[RenderedClip]) -> list[Array
     """Of each clip, (T, h, w) bool."""
     spec, onnx_path = load_spec(path)
     backend = edge.backend.open(onnx_path, runtime)
-    return [roll_out(backend, spec, clip.frames / np.float32(255), 1.0 / clip.interval) for clip in clips]
+    return [roll_out(backend, spec, clip.frames, 1.0 / clip.interval) for clip in clips]
 
 
 def labelled_iou(said: Sequence[Array], clips: Sequence[RenderedClip]) -> float:
     """Summed over the clips, at the resolution of the masks; what nobody can know does not count."""
     both = either = 0
     for mask, clip in zip(said, clips, strict=True):
-        step = clip.masks.shape[-1] // mask.shape[-1]
-        label = clip.masks[:, ::step, ::step]
+        height, width = mask.shape[1:]
+        rows = np.linspace(0, clip.masks.shape[1], height, endpoint=False).astype(int)
+        columns = np.linspace(0, clip.masks.shape[2], width, endpoint=False).astype(int)
+        label = clip.masks[:, rows[:, None], columns]
         true, known = label == GAS, label != UNKNOWN
         both += int((mask & true & known).sum())
         either += int(((mask | true) & known).sum())

@@ -51,7 +51,7 @@ class Ground:
         """Take in by how much the network has changed the background that `read` gave, `young` as that said; new ground
         begins with the frame. Gas is let in as slowly as ever."""
         step, age = (clock[:, i].reshape(-1, 1, 1, 1) for i in (0, 1))
-        gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), scale_factor=2.0, mode="nearest")
+        gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), size=frame.shape[-2:], mode="nearest")
         faster = (age.clamp(max=BACKGROUND_S) + step) / (young + step + 1e-6)
         change = change * (1 + (faster - 1) * (1 - gas))
         size = self.canvas.shape[-2:]

@@ -38,7 +38,7 @@ from edge.contract import load as load_spec
 from edge.errors import FgstpError, ModelError
 from edge.records import Array
 from quantize import gate
-from quantize.export import steps, write_spec
+from quantize.export import CAMERA, steps, write_spec
 from quantize.rounding import FLOAT_PARTS
 from quantize.tensorrt import complaints
 
@@ -56,7 +56,7 @@ class RolledStates(CalibrationDataReader):
     def roll(spec: ModelSpec, path: Path, clips: list[Array], fps: float) -> Iterator[dict[str, Array]]:
         backend = edge.backend.open(path, "onnxruntime")
         for clip in clips:
-            for i, (inputs, _) in enumerate(steps(backend, spec, clip / np.float32(255), fps)):
+            for i, (inputs, _) in enumerate(steps(backend, spec, clip, fps)):
                 if i % 4 == 3:
                     yield {name: np.array(value) for name, value in inputs.items()}
 
@@ -64,11 +64,10 @@ class RolledStates(CalibrationDataReader):
         return next(self.steps, None)
 
 
-def rendered(spec: ModelSpec, data: Path | None, count: int, split: str = "train") -> list[RenderedClip]:
-    """Clips at the model's input size, over scenes of one split."""
-    width, height = spec.size
+def rendered(data: Path | None, count: int, split: str = "train") -> list[RenderedClip]:
+    """Clips over scenes of one split."""
     footage = Footage(data, split, per_scene=1) if data else None
-    renderer = Renderer(11, footage, (height, width), FRAMES)
+    renderer = Renderer(11, footage, CAMERA, FRAMES)
     return [renderer.clip() for _ in range(count)]
 
 
@@ -144,8 +143,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=48)
     options = parser.parse_args()
     spec, onnx_path = load_spec(options.source)
-    clips = [clip.frames for clip in rendered(spec, options.data, options.clips)]
-    held_out = rendered(spec, options.data, HELD_OUT, "val")
+    clips = [clip.frames for clip in rendered(options.data, options.clips)]
+    held_out = rendered(options.data, HELD_OUT, "val")
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / options.out.name
         made = quantise(options.source, tried, clips)

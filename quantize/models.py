@@ -80,9 +80,11 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 
 
 def macs(network: nn.Module, width: int = 320, height: int = 240) -> float:
-    """Multiply-accumulates of a step in convolutions, linear layers and matrix products, millions."""
+    """Multiply-accumulates of a step in convolutions, linear layers and matrix products, millions; for a camera of this
+    size."""
     network = network.eval()
-    frame = torch.rand(1, 1, height, width)
+    reduction = network.config.reduction
+    frame = torch.rand(1, 1, height // reduction, width // reduction)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(frame, torch.zeros(1, 2), **network.states(frame))
     return float(counter.get_total_flops() / 2e6)

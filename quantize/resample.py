@@ -1,4 +1,4 @@
-"""Pictures made twice or sixteen times smaller or larger, written so that the runtimes take little time over it.
+"""Pictures made twice or eight times smaller or larger, written so that the runtimes take little time over it.
 
 A Resize of OpenVINO costs more than a dense convolution of the same size, and a pooling or convolution with one
 channel leaves most of a vector register empty. So bilinear doubling is copying and a depthwise convolution, and what
@@ -33,16 +33,12 @@ def spread(plane: Tensor, channels: int) -> Tensor:
     return F.conv2d(plane, plane.new_ones(channels, 1, 1, 1))
 
 
-def in_row_pairs(picture: Tensor) -> Tensor:
-    """(N,1,H,W) -> (N,H/2,2,W), nothing moved."""
-    n, _, height, width = (int(size) for size in picture.shape)
-    return picture.reshape(n, height // 2, 2, width)
-
-
-def over_row_pairs(plane: Tensor) -> Tensor:
-    """(N,1,h,w) at half the size -> (N,h,1,2w): each value twice in its row, to be met by `in_row_pairs`."""
-    n, _, height, width = (int(size) for size in plane.shape)
-    return spread(plane, 2).permute(0, 2, 3, 1).reshape(n, height, 1, 2 * width)
+def pictures(frames: Tensor, reduction: int) -> Tensor:
+    """(..., 1, H, W) of a camera -> area means over `reduction` px each way, as the device's preprocessing makes them."""
+    if reduction == 1:
+        return frames
+    size = tuple(int(side) // reduction for side in frames.shape[-2:])
+    return F.avg_pool2d(frames.reshape(-1, *frames.shape[-3:]), reduction).reshape(*frames.shape[:-2], *size)
 
 
 def block_means(picture: Tensor, side: int) -> Tensor:

@@ -12,14 +12,15 @@ from quantize.dataset import Batch
 from quantize.ground import Ground
 from quantize.losses import LOSSES, targets
 from quantize.recipe import TrainConfig
-from quantize.warp import back, normalised, warp, warp_key
+from quantize.resample import pictures
+from quantize.warp import back, in_cells, normalised, warp, warp_key
 
 
 @dataclass(frozen=True)
 class Past:
     """What the frames so far have left behind: the ring's content, for a batch of clips."""
 
-    frames: Tensor  # (L, N, 1, H, W) float32, the last ones, no more than the long lag wants
+    frames: Tensor  # (L, N, 1, H, W) float32, the last pictures, no more than the long lag wants
     keys: tuple[Tensor, ...]  # of the same frames
     memories: tuple[Tensor, ...]  # of the same frames
     background: Tensor
@@ -32,7 +33,7 @@ class Past:
     def none(cls, student: nn.Module, batch: Batch, memory: Tensor | None = None) -> Past:
         """Before the first frame; `memory` is what a clip may wrongly remember."""
         device = next(student.parameters()).device
-        background = batch.background.to(device)
+        background = pictures(batch.background.to(device), student.config.reduction)
         if memory is None:
             memory = student.states(background)["memory"]
         return cls(background.new_zeros(0, *background.shape), (), (), background, memory)
@@ -42,7 +43,8 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
     """What each step over a batch's frames gives, state carried as the ring would, and the past for the frames that
     follow; no gradient goes back beyond the first frame."""
     device = past.background.device
-    frames = torch.cat((past.frames, batch.frames.to(device).float() / 255.0))
+    reduction = student.config.reduction
+    frames = torch.cat((past.frames, pictures(batch.frames.to(device).float() / 255.0, reduction)))
     background, empty = past.background, {**student.states(frames[0]), "memory": past.stray.detach()}
     keys, memories = ([tensor.detach() for tensor in kept] for kept in (past.keys, past.memories))
     if student.training:  # one graph for the first steps and the later ones
@@ -61,7 +63,7 @@ def roll(student: nn.Module, batch: Batch, past: Past, *, autocast: bool) -> tup
             states[f"key_{name}"] = keys[at - lag] if at >= lag else empty[f"key_{name}"]
         if moves is not None and batch.steps is not None and ground is not None:
             states = followed(states, frames[at], moves, at, batch.steps_per_lag)
-            ground = ground.moved(batch.steps[t].to(device))
+            ground = ground.moved(in_cells(batch.steps[t].to(device), reduction))
             states["background"], young = ground.read(frames[at])
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             step = student(frames[at], clock, **states)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantize.resample import block_means, in_row_pairs, over_row_pairs
+from quantize.resample import block_means
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class Senses(nn.Module):
     """
 
     channels = 5
-    block = 16  # side of the blocks whose means the robust figures are taken over, px
     black = 2.0 / 255.0  # mean below which a block counts as border: no camera is that dark where it has a scene
+
+    def __init__(self, block: int = 16) -> None:
+        """`block`: side of the blocks whose means the robust figures are taken over, px."""
+        super().__init__()
+        self.block = block
 
     def forward(self, frame: Tensor, short: Tensor, long: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N,1,H,W) each, 0..1 -> (N,5,H,W) inputs, (N,1,1,1) sigma, (N,1,H,W) normalised long difference."""
@@ -66,22 +70,23 @@ def next_background(
     """The next slow background: a running mean at first, then exponential. What moves is let in at a fraction of the
     rate, or a slow bird would leave a trail; what may be gas is left out, but where it stays still it is let in slowly,
     or a once mistaken object would stay lit for good."""
-    gas = over_row_pairs((2.0 * torch.sigmoid(logits)).clamp(max=1.0))
+    gas = (2.0 * torch.sigmoid(logits)).clamp(max=1.0)
+    if gas.shape != frame.shape:
+        gas = F.interpolate(gas, size=frame.shape[-2:], mode="nearest")
     step = clock[:, 0].reshape(-1, 1, 1, 1)
     age = clock[:, 1].reshape(-1, 1, 1, 1)
-    present, past, moved = (in_row_pairs(picture) for picture in (frame, background, movement))
-    still = torch.exp(-moved * moved)
+    still = torch.exp(-movement * movement)
     rate = step / (age.clamp(max=pace.background_s) + step + 1e-6)
     open_air = rate * (pace.passing + (1.0 - pace.passing) * still)
     slow = (step / pace.ghost_s) * still
-    return (past + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (present - past)).reshape(frame.shape)
+    return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
 
 
 def next_memory(gate: Tensor, candidate: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
     """The next memory (N, C, h, w): the output at its scale, and C - 1 features behind a forget gate (as in a GRU):
     bounded, so a year of it cannot drift.
 
-    `gate` and `candidate` are (N, C - 1, h, w), `logits` (N, 1, H, W).
+    `gate` and `candidate` are (N, C - 1, h, w), `logits` (N, 1, H, W), whole multiples of that.
     """
     keep = torch.sigmoid(gate.float())
     kept = keep * memory[:, 1:] + (1.0 - keep) * torch.tanh(candidate.float())

@@ -7,6 +7,10 @@ Dense 3x3 conv + BN + ReLU only, since that is what INT8 makes faster.
 
 The network remembers nothing: what it needs of the past comes in, what it leaves for the future goes out.
 
+A step is given pictures at half of the camera's 320x240 px, in area means: a plume is never as fine as a px, its noise
+is halved, and everything that is remembered takes a quarter of the room and of the time. Layers are named after their
+scale in the camera's px.
+
     frame, clock, states ──▶ Senses ──▶ encoder ──▶ correlation ──▶ perception ──▶ decoder ──▶ logits, next states
 """
 
@@ -36,6 +40,7 @@ class StudentConfig(Pace):
     memory_channels: int = 8  # the first one is the previous output
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
+    reduction: int = 2  # camera px in a px of the pictures, each way
     refine: bool = True  # a last stage at 1/2; without it the mask is that of 1/4, drawn out
 
 
@@ -133,8 +138,8 @@ class Student(nn.Module):
         super().__init__()
         self.config = cfg = config or StudentConfig()
         w2, w4, w8, w16 = cfg.widths
-        self.senses = Senses()
-        self.enter2 = conv(Senses.channels, w2, stride=2)
+        self.senses = Senses(block=8)
+        self.enter2 = conv(Senses.channels, w2)
         self.enter4 = conv(w2, w4, stride=2)
         self.recall = conv(w4 + cfg.memory_channels, w4, kernel=1)
         self.body4 = Residual(w4)
@@ -154,10 +159,10 @@ class Student(nn.Module):
             self.boundary = nn.Conv2d(8, 1, 3, 1, 1)
 
     def states(self, frame: Tensor) -> dict[str, Tensor]:
-        """What a step is fed while nothing is remembered; `frame` is (N,1,H,W)."""
+        """What a step is fed while nothing is remembered; `frame` is (N,1,H,W), H and W multiples of 8."""
         n, _, h, w = frame.shape
-        key = frame.new_zeros(n, self.config.key_channels, h // 8, w // 8)
-        memory = frame.new_zeros(n, self.config.memory_channels, h // 4, w // 4)
+        key = frame.new_zeros(n, self.config.key_channels, h // 4, w // 4)
+        memory = frame.new_zeros(n, self.config.memory_channels, h // 2, w // 2)
         images = dict.fromkeys(("frame_short", "frame_long", "background"), frame)
         return {**images, "key_short": key, "key_long": key, "memory": memory}
 
@@ -172,8 +177,8 @@ class Student(nn.Module):
         background: Tensor,
         memory: Tensor,
     ) -> dict[str, Tensor]:
-        """Shapes as in the ModelSpec. Returns logits (N,1,H/2,W/2), noise (N,), key, background_next, memory_next and
-        what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/8,W/8)."""
+        """Shapes as in the ModelSpec. Returns logits (N,1,H,W), noise (N,), key, background_next, memory_next and
+        what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/4,W/4)."""
         memory = self.config.trust * memory
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e2 = self.enter2(seen)

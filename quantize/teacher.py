@@ -41,6 +41,7 @@ class TeacherConfig(Pace):
     groups: int = 6  # of the fine-grained perception
     detail: int = 16  # width of the fine stage
     pvt: PVTConfig | None = None  # another PVTv2 than the published ones
+    reduction: int = 1  # camera px in a px of the pictures
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ FRAMES = 8  # of each calibration clip
 
 
 def make(name: str, size: tuple[int, int], out: Path, precisions: Sequence[str]) -> list[ModelSpec]:
-    """Write the network `name` for inputs of `size` (width, height; multiples of 16) below `out`. Raises ConfigError
+    """Write the network `name` for cameras of `size` (width, height; multiples of 16) below `out`. Raises ConfigError
     for an unknown name."""
     torch.manual_seed(0)
     width, height = size
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; gives the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the model input, multiples of 16")
+    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the camera's view, multiples of 16")
     parser.add_argument("--precision", action="append", choices=("fp32", "int8"), help="repeat (default: both)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     options = parser.parse_args(argv)

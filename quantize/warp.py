@@ -22,6 +22,13 @@ def normalised(steps: Tensor, height: int, width: int) -> Tensor:
     return inward @ torch.cat((steps, last), dim=-2) @ torch.linalg.inv(inward)
 
 
+def in_cells(steps: Tensor, across: int) -> Tensor:
+    """(..., 2, 3) between px of views -> between cells of `across` px each way."""
+    middle = steps[..., :2] @ steps.new_tensor(2 * ((across - 1) / 2,))
+    shift = (steps[..., 2] + middle - (across - 1) / 2) / across
+    return torch.cat((steps[..., :2], shift[..., None]), dim=-1)
+
+
 def shares(height: int, width: int, *, like: Tensor) -> Tensor:
     """(3, 3) from px of a view of this size, whole numbers in their middles, to -1..1 between its edges."""
     return like.new_tensor(((2 / width, 0, 1 / width - 1), (0, 2 / height, 1 / height - 1), (0, 0, 1)))
