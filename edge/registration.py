@@ -18,6 +18,7 @@ import numpy as np
 
 from edge.motion import spread_corners, track
 from edge.records import Array
+from edge.warp import in_cells
 
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
@@ -34,7 +35,7 @@ CORRELATED = 3.0  # px beside each other share their noise: there are so many ti
 QUIET = 1e-3  # noise of a reduced px, where it has not been measured
 ALIKE = 0.6  # correlation of the structure of two pictures of one place
 SHARE = 0.4  # of the structure that must take part
-CERTAIN = 0.35  # px of the plane: standard deviation of where the structure lies
+CERTAIN = 0.175  # standard deviation of where the structure lies, px
 # shift (x, y), zoom, turn, stretch, shear, gain: 1 / variance before anything is seen, px at the right edge
 TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 3.0, 3.0, 0.3, 0.3, 10.0]))
 
@@ -47,7 +48,7 @@ class Fit:
     alike: float  # correlation of the structure, -1..1
     share: float  # of the structure that fits, 0..1
     rest: float  # mean square of what differs still
-    sigma: float  # px of the plane, of where the structure lies
+    sigma: float  # of where the structure lies, px of the reduced picture
 
     @property
     def good(self) -> bool:
@@ -122,14 +123,15 @@ class Key:
         return float(np.square(structure.detail[self._rows, self._columns] - self._values).mean())
 
     def nudge(self, structure: Structure) -> float:
-        """How far, in px of the plane, the first step of a fit would take the structure; next to free."""
+        """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
         step = self._inverse @ (structure.detail[self._rows, self._columns] - self._values)
-        return self._length(step) * float(self.structure.scale.max())
+        return self._length(step)
 
     def way(self, transform: Array) -> float:
-        """How far a transform takes the structure of the key, px of the plane, root mean square."""
-        at = self._points * self.structure.scale
-        away = at @ (transform[:2, :2] - np.eye(2)).T + transform[:2, 2]
+        """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
+        square."""
+        reduced = in_cells(transform, *self.structure.scale)
+        away = self._points @ (reduced[:2, :2] - np.eye(2)).T + reduced[:2, 2]
         energy = self._energy
         return float(np.sqrt(np.square(away).sum(axis=1) @ energy / (float(energy.sum()) + 1e-20)))
 
@@ -186,7 +188,7 @@ class Key:
             alike=alike,
             share=float(energy.sum()) / (float(self._energy @ inside) + 1e-20),
             rest=float(np.square(rest) @ inside) / np.count_nonzero(inside),
-            sigma=sigma * float(self.structure.scale.max()),
+            sigma=sigma,
         )
 
     def _moved(self, step: Array) -> Array:

@@ -19,12 +19,13 @@ from edge.records import Array
 from edge.registration import Fit, Key, Structure
 from edge.warp import STILL, between
 
-LEFT = 0.4  # px that its structure must be off before a view that stood has left its place…
+# px are those of the reduced pictures that registration compares
+LEFT = 0.2  # px that its structure must be off before a view that stood has left its place…
 SURE = 4.0  # …and this many standard deviations
 UNEXPLAINED = 0.5  # share of the difference that may be left, or it is the scene that has changed
-AT_ONCE = 1.2  # px; less must be seen twice in a row
-WAKE = 0.25  # px that one step of the fit must find before a whole fit is worth its time
-RESTED, REST_S = 0.3, 1.0  # px within which it must stay for so long to have come to rest
+AT_ONCE = 0.6  # px; less must be seen twice in a row
+WAKE = 0.125  # px that one step of the fit must find before a whole fit is worth its time
+RESTED, REST_S = 0.15, 1.0  # px within which it must stay for so long to have come to rest
 RENEW_S = 5.0  # a key for a still view is as old at most: shadows wander
 FRESH_S = 1.0  # and for a view that moves: gas and people wander
 OVERLAP = 0.85  # share of the view that must lie over the key
