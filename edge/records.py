@@ -89,19 +89,20 @@ class Summary:
     utc: float
     width: int  # of the source frame, px
     height: int
-    area_px: int  # plume pixels at source resolution
-    area_share: float  # of the view, 0..1
-    box: tuple[int, int, int, int] | None  # x, y, width, height of the plume
-    contour: tuple[tuple[int, int], ...]  # outline of the largest part, at most 32 points
-    centroid: Point | None
-    drift: Point | None  # px/s, smoothed motion of the plume's texture or centroid: (x, y)
-    origin: Point | None  # estimated source of the plume, px
-    cnr: float  # contrast-to-noise ratio of the plume against the background
-    confidence: float  # mean probability inside the mask, 0..1; 0 without a plume
-    flicker: float  # how much livelier the plume is than the rest of the view, 1: not at all; 0 without a plume
     noise: float  # temporal noise sigma, grey levels
     quality: Quality
     view: tuple[float, ...] | None = None  # (3, 3), row by row: px -> px of the ground; None: where the camera stood
+    # of the plume; as here where there is none
+    area_px: int = 0  # pixels at source resolution
+    area_share: float = 0.0  # of the view, 0..1
+    box: tuple[int, int, int, int] | None = None  # x, y, width, height
+    contour: tuple[tuple[int, int], ...] = ()  # outline of the largest part, at most 32 points
+    centroid: Point | None = None
+    drift: Point | None = None  # px/s, smoothed motion of its texture: (x, y)
+    origin: Point | None = None  # estimated source, px
+    cnr: float = 0.0  # contrast-to-noise ratio against the background
+    confidence: float = 0.0  # mean probability inside the mask, 0..1
+    flicker: float = 0.0  # how much livelier it is than the rest of the view, 1: not at all
 
 
 @dataclass(frozen=True, slots=True)

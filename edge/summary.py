@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -38,55 +40,37 @@ class Summariser:
         image = reduce(segmentation.image) if image is None else image
         view = segmentation.view
         self._flicker.see(frame.captured, image * np.float32(255), view, segmentation.image)
-        placed = placed_in(view, segmentation.image.shape, mask.shape)
-        box = cv2.boundingRect(mask)
-        if not box[2]:
-            self._flicker.lost()
-            return Summary(
-                index=frame.index,
-                captured=frame.captured,
-                utc=frame.utc,
-                width=width,
-                height=height,
-                area_px=0,
-                area_share=0.0,
-                box=None,
-                contour=(),
-                centroid=None,
-                drift=None,
-                origin=None,
-                cnr=0.0,
-                confidence=0.0,
-                flicker=0.0,
-                noise=segmentation.noise,
-                quality=quality,
-                view=placed,
-            )
-        self._seen = frame.captured
-        x, y, w, h = box
-        part = mask[y : y + h, x : x + w]
-        area = cv2.countNonZero(part)
-        gas = reduce(mask) / np.float32(255)
-        drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
-        return Summary(
+        said = partial(
+            Summary,
             index=frame.index,
             captured=frame.captured,
             utc=frame.utc,
             width=width,
             height=height,
+            noise=segmentation.noise,
+            quality=quality,
+            view=placed_in(view, segmentation.image.shape, mask.shape),
+        )
+        box = x, y, w, h = cv2.boundingRect(mask)
+        if not w:
+            self._flicker.lost()
+            return said()
+        self._seen = frame.captured
+        part = mask[y : y + h, x : x + w]
+        area = cv2.countNonZero(part)
+        gas = reduce(mask) / np.float32(255)
+        drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
+        return said(
             area_px=area,
             area_share=area / (width * height),
-            box=(x, y, w, h),
+            box=box,
             contour=contour(part, (x, y)),
             centroid=centroid(part, (x, y)),
             drift=drift,
             origin=origin,
-            cnr=contrast_to_noise(segmentation, (x, y, w, h)),
+            cnr=contrast_to_noise(segmentation, box),
             confidence=confidence(segmentation.logits, mask),
             flicker=self._flicker.step(gas),
-            noise=segmentation.noise,
-            quality=quality,
-            view=placed,
         )
 
     def _follow(self, segmentation: Segmentation, contrast: Array, gas: Array) -> tuple[Point | None, Point | None]:
@@ -119,7 +103,7 @@ def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     while len(outline) > CONTOUR_POINTS:
         outline = cv2.approxPolyDP(outline, tolerance, closed=True)
         tolerance *= 1.5
-    return tuple((int(x), int(y)) for x, y in outline[:, 0])
+    return tuple((x, y) for x, y in outline[:, 0].tolist())
 
 
 def centroid(part: Array, at: tuple[int, int]) -> Point:

@@ -167,8 +167,8 @@ class TorchBackend:
 
 
 def steps(backend: Backend, spec: ModelSpec, frames: Array, fps: float) -> Iterator[tuple[Tensors, Tensors]]:
-    """Inputs and outputs of each step over `frames` (T, H, W) uint8 of a camera, through the runtime's own preprocessing
-    and ring; both hold until the next step."""
+    """Inputs and outputs of each step over `frames` (T, H, W) uint8 of a camera, through the runtime's own
+    preprocessing and ring; both hold until the next step."""
     ring, preprocessor = Ring(spec), Preprocessor(spec)
     for i, image in enumerate(frames):
         now = i / fps

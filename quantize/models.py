@@ -46,8 +46,8 @@ def describe(network: nn.Module) -> dict[str, Any]:
 
 def revive(checkpoint: dict[str, Any], where: Path) -> nn.Module:
     """The network that a checkpoint describes, without its weights. Raises ModelError where that is no description."""
-    said = checkpoint.get("model", {"family": "student", "config": {}})  # the first checkpoints held the small student
     try:
+        said = checkpoint["model"]
         kind, config = FAMILIES[said["family"]]
         values = dict(said["config"])
         if isinstance(values.get("pvt"), dict):

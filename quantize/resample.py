@@ -28,13 +28,8 @@ def double_plane(x: Tensor) -> Tensor:
     return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.to(x.dtype)), 2)
 
 
-def spread(plane: Tensor, channels: int) -> Tensor:
-    """One channel, repeated: by a convolution, where arithmetic between one channel and several is slow."""
-    return F.conv2d(plane, plane.new_ones(channels, 1, 1, 1))
-
-
 def pictures(frames: Tensor, reduction: int) -> Tensor:
-    """(..., 1, H, W) of a camera -> area means over `reduction` px each way, as the device's preprocessing makes them."""
+    """(..., 1, H, W) of a camera -> area means over `reduction` px each way, as the device's preprocessing does it."""
     if reduction == 1:
         return frames
     size = tuple(int(side) // reduction for side in frames.shape[-2:])

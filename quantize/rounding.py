@@ -21,7 +21,6 @@ FLOAT_PARTS = (
     "gate",
     "side4",
     "side8",
-    "boundary",
     "enter2.",
     "enter4.",
     "recall",

@@ -1,8 +1,7 @@
 """The student: a small causal FGSTP for the box beside the camera.
 
 From FGSTP (arXiv 2505.00295) it keeps the cross-frame correlation, the feedback of earlier outputs, the grouped
-fine-grained perception with a gate and, if asked for, the reverse attention of the last decoder stage; it leaves out
-the transformer.
+fine-grained perception with a gate; it leaves out the transformer and the reverse attention of the decoder.
 Dense 3x3 conv + BN + ReLU only, since that is what INT8 makes faster.
 
 The network remembers nothing: what it needs of the past comes in, what it leaves for the future goes out.
@@ -23,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantize.correlation import mixed_correlation, unit
-from quantize.resample import double, double_plane, spread
+from quantize.resample import double, double_plane
 from quantize.senses import Pace, Senses, next_background, next_memory
 
 LAG_SHORT_S = 2 / 15
@@ -41,17 +40,16 @@ class StudentConfig(Pace):
     radius: int = 3  # of the correlation window, in steps of 8 px
     groups: int = 4
     reduction: int = 2  # camera px in a px of the pictures, each way
-    refine: bool = True  # a last stage at 1/2; without it the mask is that of 1/4, drawn out
 
 
 SIZES = {
     size.name: size
     for size in (
-        StudentConfig(name="nano", widths=(6, 8, 12, 16), key_channels=8, memory_channels=4, refine=False),
-        StudentConfig(refine=False),
-        StudentConfig(name="base", widths=(16, 24, 48, 72), refine=False),
+        StudentConfig(name="nano", widths=(6, 8, 12, 16), key_channels=8, memory_channels=4),
+        StudentConfig(),
+        StudentConfig(name="base", widths=(16, 24, 48, 72)),
     )
-}  # 33, 144 and 287 MMAC at 320x240. The last stage took a fifth of small's time, and masks were no better for it
+}  # 33, 144 and 287 MMAC at 320x240
 
 
 def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -153,10 +151,6 @@ class Student(nn.Module):
         self.decode4 = conv(w4, w4)
         self.remember = nn.Conv2d(w4 + cfg.memory_channels, 2 * (cfg.memory_channels - 1), 1)
         self.side8, self.side4 = nn.Conv2d(w8, 1, 1), nn.Conv2d(w4, 1, 1)
-        if cfg.refine:
-            self.down4 = conv(w4, w2, kernel=1)
-            self.refine2 = conv(w2, 8)
-            self.boundary = nn.Conv2d(8, 1, 3, 1, 1)
 
     def states(self, frame: Tensor) -> dict[str, Tensor]:
         """What a step is fed while nothing is remembered; `frame` is (N,1,H,W), H and W multiples of 8."""
@@ -181,17 +175,12 @@ class Student(nn.Module):
         what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/4,W/4)."""
         memory = self.config.trust * memory
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
-        e2 = self.enter2(seen)
-        e4 = self.body4(self.recall(torch.cat((self.enter4(e2), memory), dim=1)))
+        e4 = self.body4(self.recall(torch.cat((self.enter4(self.enter2(seen)), memory), dim=1)))
         e8, key = self.correlate(self.body8(self.enter8(e4)), key_short, key_long)
         d8 = self.perceive(e8 + double(self.down16(self.enter16(e8))))
         d4 = self.decode4(e4 + double(self.down8(d8)))
         side4 = self.side4(d4)
-        logits = double_plane(side4)
-        if self.config.refine:  # reverse attention: it looks where the coarse mask is not sure that there is gas
-            d2 = self.refine2(double(self.down4(d4)) + e2 * spread(1.0 - torch.sigmoid(logits), int(e2.shape[1])))
-            logits = logits + self.edge(d2)
-        logits = logits.float()
+        logits = double_plane(side4).float()
         return {
             "logits": logits,
             "noise": sigma.reshape(-1),
@@ -202,13 +191,6 @@ class Student(nn.Module):
             "side8": self.side8(d8),
             "bottleneck": d8,
         }
-
-    def edge(self, d2: Tensor) -> Tensor:
-        """`boundary`, as a depthwise convolution and a sum over channels: a convolution of 3x3 into one channel leaves
-        most of a vector register empty and takes three times as long."""
-        channels = int(d2.shape[1])
-        each = F.conv2d(d2, self.boundary.weight.transpose(0, 1), padding=1, groups=channels)
-        return F.conv2d(each, each.new_ones(1, channels, 1, 1), self.boundary.bias)
 
     def to_remember(self, d4: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """`remember`, for the forget gate and for what may be remembered; neither joins nor splits channels, which are

@@ -11,6 +11,8 @@ from edge.backend import Shapes, check, damaged, wrong_type
 from edge.contract import ModelSpec
 from edge.records import Array
 
+MOST_TENSORS = 256  # that are kept; a caller without buffers of its own brings a new one each time
+
 
 class OpenVino:
     """A compiled model with one inference request; outputs are written straight into numpy arrays."""
@@ -37,15 +39,29 @@ class OpenVino:
         except RuntimeError as error:
             raise damaged(path, "OpenVINO", error) from error
         self.inputs = inputs
+        self._tensors: dict[int, openvino.Tensor] = {}  # of inputs, by where they lie; each keeps its array alive
+        self._bound: dict[str, int] = {}  # where each input lay in the last call
         self._outputs: dict[str, Array] = {name: np.zeros(shape, np.float32) for name, shape in outputs.items()}
         for name, array in self._outputs.items():
             self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
 
     def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
         for name in self.inputs:
-            self._request.set_tensor(name, openvino.Tensor(inputs[name], shared_memory=True))
+            array = inputs[name]
+            if self._bound.get(name) != (place := array.ctypes.data):
+                self._request.set_tensor(name, self._tensor(array, place))
+                self._bound[name] = place
         self._request.infer()
         return self._outputs
+
+    def _tensor(self, array: Array, place: int) -> openvino.Tensor:
+        """A ring hands out the same few buffers again and again, and a tensor over one costs more than its look-up."""
+        tensor = self._tensors.get(place)
+        if tensor is None or tensor.shape != array.shape:
+            if len(self._tensors) >= MOST_TENSORS:
+                self._tensors.clear()
+            tensor = self._tensors[place] = openvino.Tensor(array, shared_memory=True)
+        return tensor
 
 
 def shapes(path: Path, ports: list[openvino.Output]) -> Shapes:

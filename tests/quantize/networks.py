@@ -6,6 +6,7 @@ import torch
 
 from quantize.authors import Authors, AuthorsConfig
 from quantize.pvt import PVTConfig
+from quantize.student import Student
 from quantize.teacher import Teacher, TeacherConfig
 
 PVT = PVTConfig((1, 1, 1, 1), widths=(8, 16, 20, 16), expansions=(2, 2, 2, 2), heads=(1, 2, 5, 4))
@@ -24,3 +25,16 @@ def tiny_authors(seed: int = 0) -> Authors:
         for parameter in network.parameters():
             parameter.normal_(0.0, 0.1)
     return network.eval()
+
+
+def random_student(size: tuple[int, int]) -> Student:
+    """One with random weights whose masks have edges: untrained logits lie close together on one side of 0."""
+    torch.manual_seed(5)
+    student = Student().eval()
+    frame = torch.rand(1, 1, *size)
+    with torch.no_grad():
+        said = student(frame, torch.zeros(1, 2), **student.states(frame))["side4"]
+        student.side4.bias.sub_(said.median())
+        student.side4.weight.mul_(20.0)
+        student.side4.bias.mul_(20.0)
+    return student

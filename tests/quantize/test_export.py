@@ -16,7 +16,7 @@ from quantize.export import STATES, TorchBackend, agreement, export, load_studen
 from quantize.int8 import quantise
 from quantize.models import build, describe
 from quantize.student import Student
-from tests.quantize.networks import tiny_authors, tiny_teacher
+from tests.quantize.networks import random_student, tiny_authors, tiny_teacher
 
 SIZE = (96, 128)
 FPS = 15.0
@@ -24,16 +24,12 @@ FPS = 15.0
 
 @pytest.fixture(scope="module")
 def frames() -> Array:
-    return Renderer(3, None, SIZE, frames=50).clip().frames / np.float32(255)
+    return Renderer(3, None, SIZE, frames=50).clip().frames
 
 
 @pytest.fixture(scope="module")
 def student() -> Student:
-    torch.manual_seed(5)
-    student = Student()
-    with torch.no_grad():  # untrained logits hover around one side of 0; spread them, so that masks have edges
-        student.boundary.weight.mul_(20.0)
-    return student.eval()
+    return random_student(SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +67,7 @@ def test_the_authors_network_runs_as_a_file_without_the_states_it_does_not_use(t
     network, path = tiny_authors(), tmp_path / "authors.onnx"
     spec = export(network, path, width=256, height=240, threshold=0.5, provenance={"weights": "random"})
     assert STATES.keys() - spec.states.keys() == {"memory"}
-    frames = Renderer(3, None, (240, 256), frames=10).clip().frames / np.float32(255)
+    frames = Renderer(3, None, (240, 256), frames=10).clip().frames
     backends = (TorchBackend(network, spec), edge.backend.open(path, "onnxruntime"))
     ours, files = ([outputs["logits"].copy() for _, outputs in steps(b, spec, frames, FPS)] for b in backends)
     assert np.std(ours) > 1e-4
@@ -101,7 +97,7 @@ def test_int8_keeps_the_contract_and_most_of_the_mask(
     student: Student, exported: Path, frames: Array, tmp_path: Path
 ) -> None:
     out = tmp_path / "tiny.int8.onnx"
-    spec = quantise(exported, out, [(frames[:24] * 255).astype(np.uint8)])
+    spec = quantise(exported, out, [frames[:24]])
     full, _ = load(exported)
     assert spec.precision == "int8"
     assert spec.inputs == full.inputs

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from quantize.resample import block_means, double, double_plane, in_row_pairs, over_row_pairs, spread
+from quantize.resample import block_means, double, double_plane, pictures
 
 
 def picture(*shape: int) -> torch.Tensor:
@@ -24,15 +24,12 @@ def test_doubling_is_bilinear_up_to_the_edges(size: tuple[int, int]) -> None:
     assert torch.allclose(double_plane(x[:, :1]), bilinear(x[:, :1]), atol=1e-6)
 
 
-def test_spread_repeats_a_channel() -> None:
-    plane = picture(2, 1, 3, 4)
-    assert torch.equal(spread(plane, 5), plane.expand(2, 5, 3, 4))
-
-
-def test_pairs_of_rows_meet_the_plane_at_half_the_size() -> None:
-    frame, plane = picture(2, 1, 6, 8), picture(2, 1, 3, 4)
-    nearest = F.interpolate(plane, scale_factor=2.0, mode="nearest")
-    assert torch.equal((in_row_pairs(frame) * over_row_pairs(plane)).reshape(frame.shape), frame * nearest)
+def test_pictures_are_area_means() -> None:
+    frames = picture(3, 2, 1, 8, 12)
+    small = pictures(frames, 2)
+    assert small.shape == (3, 2, 1, 4, 6)
+    assert small[1, 1, 0, 2, 3].item() == pytest.approx(frames[1, 1, 0, 4:6, 6:8].mean().item())
+    assert pictures(frames, 1) is frames
 
 
 def test_block_means_are_those_of_pooling() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx
 import pytest
 import torch
@@ -48,7 +46,7 @@ def test_names_and_weights_stay_so_that_a_checkpoint_fits_both_ways():
 
 def test_the_same_convolutions_are_rounded_in_training_and_in_the_file(tmp_path):
     torch.manual_seed(0)
-    student = Student(replace(SIZES["nano"], refine=True))
+    student = Student(SIZES["nano"])
     export(student, tmp_path / "a.fp32.onnx", width=64, height=64, threshold=0.5, provenance={})
     clip = Renderer(1, None, (64, 64), 8).clip().frames
     quantise(tmp_path / "a.fp32.onnx", tmp_path / "a.int8.onnx", [clip])

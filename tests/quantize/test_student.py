@@ -22,20 +22,20 @@ def step(student: Student, frame: torch.Tensor, **changed: torch.Tensor) -> dict
 
 def test_shapes_follow_the_frame(student: Student) -> None:
     out = step(student, torch.rand(1, 1, 96, 128))
-    assert out["logits"].shape == (1, 1, 48, 64)
-    assert out["key"].shape == (1, 16, 12, 16)
-    assert out["memory_next"].shape == (1, 8, 24, 32)
+    assert out["logits"].shape == (1, 1, 96, 128)
+    assert out["key"].shape == (1, 16, 24, 32)
+    assert out["memory_next"].shape == (1, 8, 48, 64)
     assert out["background_next"].shape == (1, 1, 96, 128)
     assert out["noise"].shape == (1,)
 
 
 def test_keys_have_unit_length(student: Student) -> None:
     key = step(student, torch.rand(1, 1, 96, 128))["key"]
-    assert torch.allclose(key.norm(dim=1), torch.ones(1, 12, 16), atol=1e-2)
+    assert torch.allclose(key.norm(dim=1), torch.ones(1, 24, 32), atol=1e-2)
 
 
 def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
-    memory = torch.full((1, 8, 24, 32), 1.0)
+    memory = torch.full((1, 8, 48, 64), 1.0)
     for _ in range(30):
         memory = step(student, torch.rand(1, 1, 96, 128), memory=memory)["memory_next"]
     assert memory.abs().max() <= 1.0
@@ -44,7 +44,7 @@ def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
 def test_a_wrong_memory_is_forgotten(student: Student) -> None:
     torch.manual_seed(3)
     frame = torch.rand(1, 1, 96, 128)
-    right, wrong = torch.zeros(1, 8, 24, 32), torch.rand(1, 8, 24, 32)
+    right, wrong = torch.zeros(1, 8, 48, 64), torch.rand(1, 8, 48, 64)
     apart = []
     for _ in range(12):
         right, wrong = (step(student, frame, memory=memory)["memory_next"] for memory in (right, wrong))
