@@ -195,20 +195,20 @@ def test_a_gain_step_rescales_pictures_and_nothing_else() -> None:
 
 
 def test_what_is_remembered_is_seen_through_the_present_view() -> None:
-    """The camera has gone 8 px to the right: what it saw at x + 8 is now at x, and what came in has no past."""
-    wide = np.random.default_rng(0).random((1, 1, 240, 340), np.float32)
+    """The camera has gone 4 px to the right: what it saw at x + 4 is now at x, and what came in has no past."""
+    wide = np.random.default_rng(0).random((1, 1, 120, 180), np.float32)
     shipped = contract.load("student.int8")[0]
     ring = Ring(shipped)
     outputs = {name: np.full(tensor.shape, 0.5, np.float32) for name, tensor in shipped.outputs.items()}
     outputs["key"][..., 3] = 7.0  # a column of cells
-    before, now = wide[..., :320].copy(), wide[..., 8:328].copy()
+    before, now = wide[..., :160].copy(), wide[..., 4:164].copy()
     outputs["background_next"] = before
     ring.read(0.0, before)
     ring.write(0.0, before, outputs)
-    found = ring.read(2 / 15, now, shifted(8, 0))
+    found = ring.read(2 / 15, now, shifted(4, 0))
     for name in ("frame_short", "background"):
-        np.testing.assert_allclose(found[name][..., :310], now[..., :310], atol=1e-5)
-        np.testing.assert_array_equal(found[name][..., 313:], now[..., 313:])
+        np.testing.assert_allclose(found[name][..., :155], now[..., :155], atol=1e-5)
+        np.testing.assert_array_equal(found[name][..., 157:], now[..., 157:])
     assert (found["key_short"][..., 2] > 6.9).all()
     assert not found["key_short"][..., 39].any()
     assert not found["memory"][..., 78:].any()
