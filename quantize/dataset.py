@@ -36,6 +36,15 @@ class Batch:
             yield replace(self, frames=self.frames[part], masks=self.masks[part], steps=steps)
 
 
+@dataclass(frozen=True)
+class Clips:
+    """What a run learns from, and what it is judged by on the way."""
+
+    learned: Iterator[Batch]
+    still: list[Batch]
+    moving: list[Batch]
+
+
 def collate(clips: list[RenderedClip]) -> Batch:
     def stack(arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays, axis=-3))[..., None, :, :]

@@ -115,6 +115,13 @@ class Distillation(Run):
         return saved
 
 
+def taught(run: Run, teacher: Path, settings: DistillConfig) -> Distillation:
+    """The same run with a teacher, a checkpoint of quantize.train, beside the student. Raises ModelError."""
+    network, made_from = load_teacher(teacher, next(run.student.parameters()).device)
+    parts = {each.name: getattr(run, each.name) for each in fields(Run)}
+    return Distillation(**parts, teacher=network, made_from=made_from, settings=settings)
+
+
 def width(network: nn.Module, frame: Tensor) -> int:
     """Channels of a network's bottleneck."""
     learns = network.training
@@ -153,11 +160,8 @@ def main() -> None:
     for each in fields(DistillConfig):
         options.add_argument(f"--{each.name.replace('_', '-')}", type=float, default=each.default)
     chosen = options.parse_args()
-    run = start(chosen)
-    teacher, made_from = load_teacher(chosen.teacher, next(run.student.parameters()).device)
     settings = DistillConfig(**{each.name: getattr(chosen, each.name) for each in fields(DistillConfig)})
-    parts = {each.name: getattr(run, each.name) for each in fields(Run)}
-    train(Distillation(**parts, teacher=teacher, made_from=made_from, settings=settings), chosen)
+    train(taught(start(chosen), chosen.teacher, settings), chosen)
 
 
 if __name__ == "__main__":

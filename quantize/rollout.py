@@ -133,19 +133,32 @@ def mask_figures(
     """Loss of the masks and of the side outputs, the intersection and union of the masks at probability 0.5."""
     masks, criterion = batch.masks.to(logits.device), LOSSES[config.loss]
     loss = criterion(logits, masks) + config.side_weight * sum(criterion(side, masks) for side in sides)
+    both, said, true = areas(logits, masks).sum(0)
+    return loss, both, said + true - both
+
+
+def areas(logits: Tensor, masks: Tensor) -> Tensor:
+    """(N, 3) of the clips: px of mask and label both, of the mask at probability 0.5, of the label."""
     target, known = targets(masks, logits)
     said, true = (logits > 0) & (known > 0), target > 0.5
-    return loss, (said & true).sum(), (said | true).sum()
+    return torch.stack([mask.sum((0, 2, 3, 4)) for mask in (said & true, said, true)], dim=1)
+
+
+def clip_areas(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> Tensor:
+    """`areas` over the whole of each clip, (clips, 3)."""
+    student.eval()
+    found = []
+    with torch.no_grad():
+        for batch in batches:
+            past, total = Past.none(student, batch), torch.zeros(batch.frames.shape[1], 3, dtype=torch.long)
+            for part in batch.parts(config.frames):
+                logits, *_, past = unroll(student, part, past, autocast=autocast)
+                total += areas(logits, part.masks.to(logits.device)).cpu()
+            found.append(total)
+    return torch.cat(found) if found else torch.zeros(0, 3, dtype=torch.long)
 
 
 def validate(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
     """IoU summed over the validation clips."""
-    student.eval()
-    both = union = 0
-    with torch.no_grad():
-        for batch in batches:
-            past = Past.none(student, batch)
-            for part in batch.parts(config.frames):
-                _, i, u, past = batch_loss(student, part, past, config, autocast=autocast)
-                both, union = both + int(i), union + int(u)
-    return both / max(union, 1)
+    both, said, true = clip_areas(student, batches, config, autocast=autocast).sum(0).tolist()
+    return float(both / max(said + true - both, 1))

@@ -46,7 +46,7 @@ class Senses(nn.Module):
         # E|a-b| of two frames with noise sigma is 2/sqrt(pi) sigma
         quiet = quantile((block_means(to_short.abs(), self.block) + border).unsqueeze(1), 0.25)[:, 0]
         sigma = 0.8862 * (quiet - quiet.floor())  # a night sky that is black almost everywhere is a scene all the same
-        scale = 1.0 / (3.0 * sigma + 2.0 / 255.0)
+        scale = self.scale(sigma)
         movement = to_long * scale
         parts = (
             2.0 * frame - 1.0,
@@ -56,6 +56,10 @@ class Senses(nn.Module):
             movement.clamp(-4.0, 4.0),
         )
         return torch.cat(parts, dim=1), sigma, movement
+
+    def scale(self, sigma: Tensor) -> Tensor:
+        """What differences are multiplied by where the noise is `sigma`."""
+        return 1.0 / (3.0 * sigma + 2.0 / 255.0)
 
 
 def quantile(blocks: Tensor, share: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.pt
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
+python -m quantize.train --data ../shared/data --steps 300 --out runs/student.pt  # the same on a shared machine
 python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
 python -m quantize.train --data FOOTAGE --minutes 10 --weights runs/student.pt --rounded --rate 3e-4 --out runs/int8.pt
 python -m quantize.train --data FOOTAGE --model teacher --backbone lite0 --out runs/teacher.pt
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from math import cos, pi
@@ -27,7 +29,7 @@ from torch import Tensor, nn
 
 from edge.errors import ConfigError, FgstpError
 from quantize.authors import load_authors
-from quantize.dataset import Batch, training_batches, validation_batches
+from quantize.dataset import Batch, Clips, training_batches, validation_batches
 from quantize.models import build, describe, must_match, origin, parameter_groups
 from quantize.recipe import CHANGEABLE, RECIPES, TrainConfig
 from quantize.rollout import Past, batch_loss, validate
@@ -60,7 +62,7 @@ def share_gradients(parameters: list[nn.Parameter]) -> None:
 
 
 def any_done(done: bool) -> bool:
-    """Whether the first process says that the time is up; all must stop at the same step."""
+    """Whether the first process says that the budget is spent; all must stop at the same step."""
     if not dist.is_initialized():
         return done
     flag = torch.tensor(float(done))
@@ -88,6 +90,8 @@ class Run:
     spent: float = 0.0  # minutes
     score: float = 0.0  # validation IoU of the averaged weights, still views
     score_moving: float = 0.0  # the same of moving ones
+    planned: int = 0  # steps, which are the budget then and not the minutes; 0: the minutes are
+    done: int = 0  # steps of this run alone
     history: tuple[dict[str, object], ...] = ()  # earlier runs on the same weights
     memory: Tensor | None = None  # what the last batch left behind
 
@@ -99,6 +103,9 @@ class Run:
             "steps": self.steps,
             "spent": self.spent,
             "minutes": self.minutes,
+            "done": self.done,
+            "planned": self.planned,
+            "share": self.share(),
             "provenance": self.provenance(),
             "model": describe(self.student),
             **self.extra(),
@@ -117,7 +124,8 @@ class Run:
 
     def record(self) -> dict[str, object]:
         """This run, for the provenance."""
-        return {**asdict(self.config), "minutes": self.minutes, "steps": self.steps, "commit": commit()}
+        budget = {"planned_steps": self.planned} if self.planned else {"minutes": self.minutes}
+        return {**asdict(self.config), **budget, "steps": self.steps, "commit": commit()}
 
     def extra(self) -> dict[str, object]:
         """What else a kind of run keeps in its checkpoint."""
@@ -136,14 +144,20 @@ class Run:
         self.ema.load_state_dict(saved["ema"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.steps, self.history = saved["steps"], tuple(saved["provenance"]["runs"])
-        if saved["spent"] < saved["minutes"]:
+        if saved.get("share", saved["spent"] / saved["minutes"]) < 1.0:  # once there were no budgets but minutes
             self.spent, self.minutes, self.history = saved["spent"], saved["minutes"], self.history[:-1]
+            self.done, self.planned = saved.get("done", 0), saved.get("planned", 0)
         return saved
 
+    def share(self) -> float:
+        """How much of the budget is spent; 1 or more: all of it."""
+        return self.done / self.planned if self.planned else self.spent / self.minutes
+
     def rate(self) -> float:
-        """Cosine over the planned minutes, after a short warm-up of fresh weights."""
-        warm = 1.0 if self.history else min(1.0, (self.steps + 1) / 200)
-        return self.config.rate * warm * max(0.01, 0.5 * (1 + cos(pi * self.spent / self.minutes)))
+        """Cosine over the budget, after a short warm-up of fresh weights."""
+        warm_up = min(200, max(1, self.planned // 10)) if self.planned else 200
+        warm = 1.0 if self.history else min(1.0, (self.steps + 1) / warm_up)
+        return self.config.rate * warm * max(0.01, 0.5 * (1 + cos(pi * min(1.0, self.share()))))
 
     def stray_memory(self) -> Tensor | None:
         """Memory to start with: of another clip for some, empty for the others. A camera that has once been wrong must
@@ -154,12 +168,15 @@ class Run:
         return self.memory.roll(1, 0) * kept.to(self.memory)
 
     def learn(self, batch: Batch) -> list[tuple[float, float, float]]:
-        """Learn from whole clips, part by part; loss, intersection and union of each."""
+        """Learn from clips, part by part, to their end or that of the planned steps; loss, intersection and union of
+        each part."""
         self.student.train()
         past, seen = Past.none(self.student, batch, self.stray_memory()), []
         for part in batch.parts(self.config.frames):
             figures, past = self.step(part, past)
             seen.append(figures)
+            if self.done == self.planned:
+                break
         self.memory = past.memories[-1].detach()
         return seen
 
@@ -172,7 +189,7 @@ class Run:
         share_gradients(self.learned())
         torch.nn.utils.clip_grad_norm_(self.learned(), 2.0)
         self.optimiser.step()
-        self.steps += 1
+        self.steps, self.done = self.steps + 1, self.done + 1
         average(self.ema, self.student, min(self.config.ema, (self.steps + 1) / (self.steps + 20)))
         return (loss.item(), float(both), float(union)), after
 
@@ -192,6 +209,7 @@ def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=None, help="footage to render over; else procedural scenes alone")
     parser.add_argument("--out", type=Path, default=Path("runs/student.pt"))
     parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
+    parser.add_argument("--steps", type=int, default=0, help="of the optimiser, instead of --minutes: its length then")
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
     parser.add_argument("--weights", type=Path, help="begin with these, such as the shipped quantize/student.pt")
     parser.add_argument("--device", default="auto")
@@ -219,7 +237,8 @@ def network(options: argparse.Namespace) -> nn.Module:
     return build("authors") if authors else build(f"teacher-{options.backbone}", options.backbone_weights)
 
 
-def start(options: argparse.Namespace) -> Run:
+def start(options: argparse.Namespace, make: Callable[[argparse.Namespace], nn.Module] = network) -> Run:
+    """A run of what `make` gives, from fresh weights or --weights. Raises ConfigError or ModelError."""
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         dist.init_process_group("nccl" if device == "cuda" else "gloo")
@@ -227,7 +246,7 @@ def start(options: argparse.Namespace) -> Run:
         torch.set_num_threads(options.threads)
     given = {name: getattr(options, name) for name in CHANGEABLE if getattr(options, name) is not None}
     torch.manual_seed(given.get("seed", TrainConfig.seed))
-    student = network(options).to(device, memory_format=torch.channels_last)
+    student = make(options).to(device, memory_format=torch.channels_last)
     config = replace(RECIPES[describe(student)["family"]], **given, rounded=options.rounded)
     if config.rounded:
         round_convolutions(student)
@@ -235,7 +254,8 @@ def start(options: argparse.Namespace) -> Run:
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=config.rate, weight_decay=config.decay)
     data = "thermal_background and aerial_thermal_stills, split train" if options.data else "procedural scenes"
     data = f"rendered plumes over {data}" + (f"; begun with {origin(student)}" if origin(student) else "")
-    run = Run(config, options.minutes, data, student, deepcopy(student).eval(), compiled, optimiser)
+    ema = deepcopy(student).eval()
+    run = Run(config, options.minutes, data, student, ema, compiled, optimiser, planned=options.steps)
     if options.weights:
         weights = torch.load(options.weights, map_location=device, weights_only=True)
         must_match(weights["ema"], student, options.weights)
@@ -245,27 +265,35 @@ def start(options: argparse.Namespace) -> Run:
     return run
 
 
-def train(run: Run, options: argparse.Namespace) -> None:
-    """Learn until the time is up; save on the way."""
+def rendered(run: Run, options: argparse.Namespace, rank: int) -> Clips:
+    """Rendered on the fly, other ones after each start; validation in the first process alone."""
+    config = run.config
+    stream = {"size": config.size, "frames": config.clip_frames, "batch": config.batch}
+    seed = config.seed + run.steps + 104_729 * rank
+    return Clips(
+        training_batches(options.data, seed=seed, workers=options.workers, moving=config.moving, **stream),
+        validation_batches(options.data, **stream) if rank == 0 else [],
+        validation_batches(options.data, **stream, count=2, moving=1.0) if rank == 0 else [],
+    )
+
+
+def train(run: Run, options: argparse.Namespace, clips: Clips | None = None) -> None:
+    """Learn until the budget is spent; save on the way."""
     if options.resume:
         run.load(options.out, next(run.student.parameters()).device)
     config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
-    stream = {"size": config.size, "frames": config.clip_frames, "batch": config.batch}
-    seed = config.seed + run.steps + 104_729 * rank
-    batches = training_batches(options.data, seed=seed, workers=options.workers, moving=config.moving, **stream)
-    held_out = validation_batches(options.data, **stream) if rank == 0 else []
-    held_moving = validation_batches(options.data, **stream, count=2, moving=1.0) if rank == 0 else []
+    clips = clips or rendered(run, options, rank)
     begun = last = time.monotonic()
     already = run.spent
     smooth: list[float] = []
-    while not any_done(run.spent >= run.minutes):
-        for seen in run.learn(next(batches)):
+    while not any_done(run.share() >= 1.0):
+        for seen in run.learn(next(clips.learned)):
             smooth = [0.98 * old + 0.02 * new for old, new in zip(smooth or seen, seen, strict=True)]
         run.spent = already + (time.monotonic() - begun) / 60
-        if rank == 0 and (time.monotonic() - last > 150 or run.spent >= run.minutes):
+        if rank == 0 and (time.monotonic() - last > 150 or run.share() >= 1.0):
             last = time.monotonic()
             run.score, run.score_moving = (
-                validate(run.ema, held, config, autocast=True) for held in (held_out, held_moving)
+                validate(run.ema, held, config, autocast=True) for held in (clips.still, clips.moving)
             )
             run.save(options.out)
             loss, both, union = smooth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 import torch
 
 from calibration.render import GAS, UNKNOWN
-from quantize.dataset import RenderedBatches
+from quantize.dataset import Clips, RenderedBatches
 from quantize.losses import mask_loss, targets
 from quantize.recipe import TrainConfig
-from quantize.rollout import Past, batch_loss, unroll
+from quantize.rollout import Past, batch_loss, clip_areas, unroll, validate
 from quantize.student import Student
+from quantize.train import Run, parser, start, train
 
 
 def test_unknown_pixels_cost_nothing() -> None:
@@ -79,6 +81,56 @@ def test_the_student_learns_one_batch() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def run_of(*given: str) -> Run:
+    small = ("--model", "nano", "--batch", "2", "--frames", "4", "--size", "64", "--device", "cpu")
+    return start(parser().parse_args([*small, *given]))
+
+
+def test_a_budget_of_steps_is_kept_to_the_step_whatever_the_time(tmp_path: Path) -> None:
+    run = run_of("--steps", "3", "--minutes", "0.001")
+    batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=64, frames=8)))
+    given = argparse.Namespace(resume=False, out=tmp_path / "student.pt")
+    train(run, given, Clips(iter([batch, batch, batch]), [], []))
+    assert (run.steps, run.done, run.share()) == (3, 3, 1.0)
+    record = torch.load(given.out, weights_only=True)["provenance"]["runs"][-1]
+    assert (record["planned_steps"], record["steps"]) == (3, 3)
+    assert "minutes" not in record
+
+
+def test_the_rate_follows_the_share_of_the_steps() -> None:
+    run, rates = run_of("--steps", "100", "--rate", "1.0"), {}
+    for run.steps in (0, 10, 50, 99, 100):
+        run.done = run.steps
+        rates[run.done] = run.rate()
+    assert rates == pytest.approx({0: 0.1, 10: 0.9755, 50: 0.5, 99: 0.01, 100: 0.01}, abs=1e-4)
+
+
+def test_a_run_of_steps_that_was_cut_short_goes_on(tmp_path: Path) -> None:
+    run, other, later = run_of("--steps", "6"), run_of("--minutes", "9"), run_of("--steps", "4")
+    batch = next(iter(RenderedBatches(None, seed=1, batch=2, size=64, frames=8)))
+    run.learn(batch)
+    run.save(tmp_path / "a.pt")
+    other.load(tmp_path / "a.pt", "cpu")
+    assert (other.planned, other.done, other.history) == (6, 2, ())
+    while other.share() < 1.0:
+        other.learn(batch)
+    other.save(tmp_path / "a.pt")
+    later.load(tmp_path / "a.pt", "cpu")
+    assert (later.planned, later.done, later.steps, len(later.history)) == (4, 0, 6, 1), "a run of its own on those"
+
+
+def test_clips_are_judged_one_by_one() -> None:
+    torch.manual_seed(0)
+    student = Student().eval()
+    batches = [next(iter(RenderedBatches(None, seed=seed, batch=2, size=64, frames=6))) for seed in (1, 2)]
+    config = TrainConfig(frames=4)
+    found = clip_areas(student, batches, config, autocast=False)
+    assert found.shape == (4, 3)
+    both, said, true = found.sum(0).tolist()
+    assert validate(student, batches, config, autocast=False) == both / (said + true - both)
+    assert torch.equal(found[2:], clip_areas(student, batches[1:], config, autocast=False))
 
 
 @pytest.mark.slow

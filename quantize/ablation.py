@@ -1,0 +1,286 @@
+"""What is each part of the student worth? Variants of it, all trained from scratch at one budget of steps.
+
+    python -m quantize.ablation --data ../shared/data --steps 300 --batch 4 --out benchmarks/ablation.json
+    python -m quantize.ablation --data ../shared/data --steps 300 --batch 4 --only full distilled --seeds 7
+
+It can be cut off at any time and started again, and further processes with the same options take on other runs: each
+run goes on from its checkpoint below --work, each finished one is a line in --work.jsonl, and --out is written anew
+after each. All variants of one seed learn from the same rendered clips in the same order, and all are judged by the
+same ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge.contract import load as load_spec
+from edge.errors import ConfigError, FgstpError
+from quantize import ablation_table as table
+from quantize import gate
+from quantize.dataset import Batch, Clips, training_batches, validation_batches
+from quantize.distill import DistillConfig, load_teacher, taught
+from quantize.export import export, load_student
+from quantize.int8 import FPS, RolledStates, quantise
+from quantize.int8 import rendered as calibration
+from quantize.jobs import Job, work_off
+from quantize.recipe import TrainConfig
+from quantize.rollout import clip_areas
+from quantize.train import commit, parser, start, train
+from quantize.variants import VARIANTS, Variant, named
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all variants have in common."""
+
+    steps: int = 300  # of the optimiser
+    further: int = 100  # and so many more for those that go on
+    batch: int = 4
+    size: int = 160
+    clip_frames: int = 36
+    rate: float = 3e-3
+    further_rate: float = 3e-4
+    still: int = 10  # validation batches
+    moving: int = 5
+    validation_frames: int = 60
+    quantised_clips: int = 20  # that INT8 is judged by
+    calibration_clips: int = 24
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the runs are made, and from what."""
+
+    budget: Budget
+    data: Path | None
+    teacher: Path
+    work: Path
+    threads: int = 1
+
+    @property
+    def lines(self) -> Path:
+        return self.work.with_suffix(".jsonl")
+
+    def checkpoint(self, name: str, seed: int) -> Path:
+        return self.work / f"{name}-{seed}.pt"
+
+    def clips(self, seed: int, *, procedural: bool) -> Path:
+        """Folder of the rendered batches that all runs of a seed learn from."""
+        return self.work / f"clips-{'procedural' if procedural else 'footage'}-{seed}"
+
+    @property
+    def held_out(self) -> Path:
+        return self.work / "clips-held-out"
+
+    def options(self, variant: Variant, seed: int) -> argparse.Namespace:
+        """As one would give them to quantize.train."""
+        b, out = self.budget, self.checkpoint(variant.name, seed)
+        given = {
+            "steps": b.further if variant.goes_on else b.steps,
+            "rate": b.further_rate if variant.goes_on else b.rate,
+            **{"seed": seed, "batch": b.batch, "size": b.size, "clip-frames": b.clip_frames, "out": out},
+            **{"device": "cpu", "threads": self.threads},
+            **({"data": self.data} if self.data and not variant.procedural else {}),
+            **({"weights": self.checkpoint("full", seed)} if variant.goes_on else {}),
+        }
+        flags = ["--rounded"] if variant.rounded else []
+        return parser().parse_args([*(f"--{name}={value}" for name, value in given.items()), *flags])
+
+    def append(self, line: Line) -> None:
+        """Note what is finished, for this and all other processes."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        text = json.dumps({**line, "utc": now, "commit": commit()})
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    def finished(self) -> list[Line]:
+        if not self.lines.exists():
+            return []
+        return [json.loads(line) for line in self.lines.read_text(encoding="utf-8").splitlines()]
+
+    def is_finished(self, name: str, seed: int | None) -> bool:
+        return any((line["name"], line["seed"]) == (name, seed) for line in self.finished())
+
+
+def store(batches: Iterator[Batch], count: int, folder: Path) -> None:
+    """The first `count` batches as files; the folder has its name once all are there."""
+    partial_folder = folder.with_suffix(".part")
+    partial_folder.mkdir(parents=True, exist_ok=True)
+    for at in range(count):
+        torch.save(vars(next(batches)), partial_folder / f"{at:04}.pt")
+    partial_folder.replace(folder)
+
+
+def stored(folder: Path, start: int = 0) -> Iterator[Batch]:
+    """What `store` has stored, from batch `start` on."""
+    for path in sorted(folder.glob("*.pt"))[start:]:
+        yield Batch(**torch.load(path, weights_only=True))
+
+
+def render(plan: Plan, seed: int, procedural: bool) -> None:
+    """The clips that all runs of a seed learn from."""
+    b = plan.budget
+    data = None if procedural else plan.data
+    stream = {"batch": b.batch, "size": b.size, "frames": b.clip_frames}
+    count = batches_for(b, b.steps) + batches_for(b, b.further)
+    folder = plan.clips(seed, procedural=procedural)
+    store(training_batches(data, seed=seed, workers=0, moving=TrainConfig.moving, **stream), count, folder)
+
+
+def batches_for(budget: Budget, steps: int) -> int:
+    """How many batches that many steps learn from."""
+    return -(-steps // parts(budget))
+
+
+def parts(budget: Budget) -> int:
+    """Steps over one batch."""
+    return -(-budget.clip_frames // TrainConfig.frames)
+
+
+def hold_out(plan: Plan) -> None:
+    """The clips that all runs are judged by: still views first, then moving ones."""
+    b = plan.budget
+    stream = {"batch": b.batch, "size": b.size, "frames": b.validation_frames}
+    still = validation_batches(plan.data, **stream, count=b.still)
+    moving = validation_batches(plan.data, **stream, count=b.moving, moving=1.0)
+    store(iter([*still, *moving]), b.still + b.moving, plan.held_out)
+
+
+def judged(plan: Plan, network: torch.nn.Module) -> dict[str, list[list[int]]]:
+    """`rollout.clip_areas` of each held-out clip, still and moving."""
+    held = list(stored(plan.held_out))
+    kinds = {"still": held[: plan.budget.still], "moving": held[plan.budget.still :]}
+    return {
+        kind: clip_areas(network, batches, TrainConfig(), autocast=False).tolist() for kind, batches in kinds.items()
+    }
+
+
+def learn(plan: Plan, variant: Variant, seed: int) -> None:
+    """One variant, from the start or from where it was cut off, and its line."""
+    options, b = plan.options(variant, seed), plan.budget
+    run = start(options, lambda _: variant.build())
+    if variant.taught:
+        run = taught(run, plan.teacher, DistillConfig())
+    if options.out.exists():  # cut off, or only not judged yet
+        saved = run.load(options.out, "cpu")
+        run.spent, run.done = saved["spent"], saved["done"]
+    at = run.done // parts(b) + (batches_for(b, b.steps) if variant.goes_on else 0)
+    held = list(stored(plan.held_out))
+    folder = plan.clips(seed, procedural=variant.procedural)
+    train(run, options, Clips(stored(folder, at), held[:1], held[b.still : b.still + 1]))
+    line = {"name": variant.name, "seed": seed, "minutes": run.spent, "steps": run.done, "data": run.data}
+    plan.append({**line, **judged(plan, run.ema)})
+
+
+def judge_teacher(plan: Plan) -> None:
+    """The teacher by the same clips."""
+    torch.set_num_threads(plan.threads)
+    teacher, made_from = load_teacher(plan.teacher, torch.device("cpu"))
+    plan.append({"name": "teacher", "seed": None, "made_from": made_from, **judged(plan, teacher)})
+
+
+def round_off(plan: Plan, seed: int) -> None:
+    """INT8 of the whole network as it is, after further steps, and after further steps with rounding."""
+    torch.set_num_threads(plan.threads)
+    clips = [clip.frames for clip in calibration(plan.data, plan.budget.calibration_clips)]
+    held = calibration(plan.data, plan.budget.quantised_clips, "val")
+    found = {}
+    for name in ("full", "longer", "rounded"):
+        student, provenance = load_student(plan.checkpoint(name, seed))
+        with tempfile.TemporaryDirectory() as folder:
+            full, rounded = (Path(folder) / f"{name}.{precision}.onnx" for precision in ("fp32", "int8"))
+            export(student, full, width=320, height=240, threshold=0.5, provenance=provenance)
+            quantise(full, rounded, clips)
+            looks = RolledStates(load_spec(full)[0], full, [clip.frames for clip in held[:4]], FPS).steps
+            lost = gate.loss(full, rounded, held, looks)
+        found[name] = {"fp32": lost.iou[0], "int8": lost.iou[1], "logits_db": lost.sqnr["logits"]}
+    plan.append({"name": "int8", "seed": seed, "rows": found})
+
+
+def jobs(plan: Plan, variants: Sequence[Variant], seeds: Sequence[int]) -> list[Job]:
+    """All that is to be done, in the order in which it is worth doing: the first seed of everything first."""
+    held, finished = plan.held_out, plan.is_finished
+    listed = [Job("held-out", held.is_dir, partial(hold_out, plan))]
+    for seed in seeds:
+        rendered = set()
+        for variant in variants:
+            clips = plan.clips(seed, procedural=variant.procedural)
+            if clips not in rendered:
+                rendered.add(clips)
+                listed.append(Job(clips.name, clips.is_dir, partial(render, plan, seed, variant.procedural)))
+            needs = ("held-out", clips.name, *([f"full-{seed}"] if variant.goes_on else []))
+            done, work = partial(finished, variant.name, seed), partial(learn, plan, variant, seed)
+            listed.append(Job(f"{variant.name}-{seed}", done, work, needs))
+        if any(variant.rounded for variant in variants):
+            needs = tuple(f"{name}-{seed}" for name in ("full", "longer", "rounded"))
+            listed.append(Job(f"int8-{seed}", partial(finished, "int8", seed), partial(round_off, plan, seed), needs))
+    if any(variant.taught for variant in variants):
+        done, work = partial(finished, "teacher", None), partial(judge_teacher, plan)
+        listed.append(Job("teacher", done, work, ("held-out",)))
+    return listed
+
+
+def same_settings(plan: Plan) -> None:
+    """Refuse to mix runs of different budgets, data or teachers. Raises ConfigError."""
+    taught_by = hashlib.sha256(plan.teacher.read_bytes()).hexdigest()
+    wanted = json.dumps({**asdict(plan.budget), "footage": plan.data is not None, "teacher": taught_by}, indent=1)
+    path = plan.work / "settings.json"
+    if path.exists() and path.read_text(encoding="utf-8") != wanted:
+        raise ConfigError(f"{plan.work}: holds runs with other settings, see {path}; give another --work")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(wanted, encoding="utf-8")
+
+
+def reported(job: Job, plan: Plan, out: Path, names: Sequence[str]) -> Job:
+    """The same job, which says that it begins and leaves the table up to date."""
+
+    def work() -> None:
+        print(f"{datetime.now(timezone.utc):%H:%M:%S} {job.name}", flush=True)
+        job.work()
+        table.write(out, table.summary(plan.finished(), asdict(plan.budget), names))
+
+    return replace(job, work=work)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is left to run; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=None, help="footage to render over; else procedural scenes alone")
+    parser.add_argument("--teacher", type=Path, default=Path("quantize/student.pt"), help="of the distilled variant")
+    parser.add_argument("--work", type=Path, default=Path("runs/ablation"), help="folder of clips and checkpoints")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/ablation.json"))
+    parser.add_argument("--only", nargs="+", default=[v.name for v in VARIANTS], help="variants, in this order")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[7, 8])
+    parser.add_argument("--threads", type=int, default=1)
+    for each in fields(Budget):
+        parser.add_argument(f"--{each.name.replace('_', '-')}", type=type(each.default), default=each.default)
+    options = parser.parse_args(argv)
+    budget = Budget(**{each.name: getattr(options, each.name) for each in fields(Budget)})
+    plan = Plan(budget, options.data, options.teacher, options.work, options.threads)
+    try:
+        same_settings(plan)
+        listed = jobs(plan, [named(name) for name in options.only], options.seeds)
+        names = [job.name for job in listed]
+        work_off([reported(job, plan, options.out, names) for job in listed], plan.work / "claims")
+    except FgstpError as error:
+        print(f"quantize.ablation: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
