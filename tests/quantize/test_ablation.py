@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from quantize import ablation, ablation_table
-from quantize.ablation import Budget, Plan, jobs
+from quantize.ablation import jobs
+from quantize.ablation_plan import Budget, Plan
 from quantize.distill import load_teacher
 from quantize.jobs import Job, claimed, work_off
 from quantize.models import build, describe
