@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md and docs/scale.md, made from the result files and from nothing else.
+"""The tables of docs/performance.md, docs/scale.md and the model card, made from the result files alone.
 
     python -m benchmarks.pages            write each between its marks, <!-- speed --> and <!-- /speed --> and so on
     python -m benchmarks.pages --check    exit 1 where pages and results disagree, or the results are of another model
@@ -21,10 +21,12 @@ from edge import contract
 from edge.errors import ConfigError, FgstpError
 
 PAGES = {
-    "performance.md": ("speed", "peers", "roofline", "tradeoff"),
-    "scale.md": ("cameras", "pixels", "rates"),
+    "docs/performance.md": ("speed", "peers", "roofline", "tradeoff"),
+    "docs/scale.md": ("cameras", "pixels", "rates"),
+    "edge/models/README.md": ("ablation",),
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
+COMMANDS = {"ablation": "quantize.ablation --data ../shared/data --out benchmarks/ablation.json"}  # where not the usual
 
 
 def made(name: str, folder: Path) -> str:
@@ -33,7 +35,8 @@ def made(name: str, folder: Path) -> str:
     try:
         result = json.loads((folder / f"{file}.json").read_text(encoding="utf-8"))
     except OSError:
-        return f"*Not measured yet: `python -m benchmarks.{file} --json benchmarks/{file}.json`.*"
+        command = COMMANDS.get(name, f"benchmarks.{file} --json benchmarks/{file}.json")
+        return f"*Not measured yet: `python -m {command}`.*"
     if name in ("cameras", "pixels") and name not in result:
         return f"*Not measured yet: `python -m benchmarks.{file} --only {name}`.*"
     machine = result["machine"]
@@ -59,13 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write or check; gives the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the pages")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder that the pages lie below")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks", help="folder of the result files")
     options = parser.parse_args(argv)
     complaints: list[str] = []
     try:
         for page, names in PAGES.items():
-            path = options.docs / page
+            path = options.root / page
             old = new = _read(path)
             for name in names:
                 new = filled(new, made(name, options.results), path, name)
@@ -86,7 +89,7 @@ def _read(path: Path) -> Any:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; pass --docs DIR") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; pass --root DIR") from error
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks.figures import Figures, markdown, number, percent, untrained
 
@@ -200,8 +200,81 @@ def rates(result: Figures) -> str:
     )
 
 
+def ablation(result: Figures) -> str:
+    """One row a variant, then INT8, then how all of that was made."""
+    rows = [["", "still views", "moving views", "to", "still", "moving", "a clip, 95 %"], ["---", *["---:"] * 6]]
+    for one in result["variants"]:
+        found = one.get("differences", {})
+        rows.append(
+            [
+                one["what"],
+                *(by_seed([run[kind] for run in one["seeds"]], number) for kind in ("still", "moving")),
+                one.get("against", "–"),
+                *(by_seed(found.get(kind), signed) for kind in ("still", "moving")),
+                " to ".join(map(signed, one["interval"])) if found else "–",
+            ]
+        )
+    parts = [markdown(rows)]
+    parts += [
+        f"The teacher of the distilled one, {one['made_from']['model']} after {one['made_from']['steps']:,} steps: "
+        f"{number(one['still'])} and {number(one['moving'])}."
+        for one in result["teacher"]
+    ]
+    if result["int8"]:
+        parts.append(int8_rows(result["int8"]))
+    budget, frames = result["budget"], "x".join([str(result["budget"]["size"])] * 2)
+    clips = max((one.get("clips", 0) for one in result["variants"]), default=0)
+    parts.append(
+        f"IoU summed over {budget['still'] * budget['batch']} still and {budget['moving'] * budget['batch']} moving "
+        f"clips over scenes that training does not see, a value a seed; then the difference from another row. The "
+        f"interval is of a clip's difference, mean of the seeds, over the {clips} clips with gas. From scratch, "
+        f"{budget['steps']} steps of {budget['batch']} clips of {frames} px, {budget['clip_frames']} frames each; "
+        f"further steps are {budget['further']}. Seeds {', '.join(map(str, seeds(result)))}; "
+        f"commit {', '.join(result['commits'])}."
+    )
+    if result["missing"]:
+        parts.append(f"Not run yet: {', '.join(result['missing'])}.")
+    return "\n\n".join(parts)
+
+
+def int8_rows(found: Sequence[Figures]) -> str:
+    """What rounding costs, a value a seed."""
+    rows = [["INT8 of the whole network", "FP32", "INT8", "change", "logits dB"], ["---", *["---:"] * 4]]
+    for name, what in (
+        ("full", "as it is (PTQ)"),
+        ("longer", "after further steps (PTQ)"),
+        ("rounded", "after further steps with rounding (QAT)"),
+    ):
+        each = [seed["rows"][name] for seed in found]
+        changes = [one["int8"] - one["fp32"] for one in each]
+        rows.append(
+            [
+                what,
+                *(by_seed([one[key] for one in each], number) for key in ("fp32", "int8")),
+                by_seed(changes, signed),
+                by_seed([one["logits_db"] for one in each], figure),
+            ]
+        )
+    return markdown(rows)
+
+
+def seeds(result: Figures) -> list[int]:
+    """Of all runs."""
+    return sorted({run["seed"] for one in result["variants"] for run in one["seeds"]})
+
+
+def by_seed(values: Sequence[float] | None, shown: Callable[[float], str]) -> str:
+    """One value a seed, or a dash."""
+    return ", ".join(map(shown, values)) if values else "–"
+
+
+def signed(value: float | None) -> str:
+    """+0.012, or a dash."""
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
 TABLES: dict[str, Callable[[Figures], str]] = {
-    table.__name__: table for table in (speed, peers, roofline, tradeoff, cameras, pixels, rates)
+    table.__name__: table for table in (speed, peers, roofline, tradeoff, cameras, pixels, rates, ablation)
 }
 
 

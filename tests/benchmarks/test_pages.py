@@ -29,8 +29,9 @@ def vars_of(core: Ceilings) -> dict[str, float]:
 
 def page(folder: Path) -> list[str]:
     for name, marks in pages.PAGES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("# Page\n" + "".join(f"<!-- {t} -->\n<!-- /{t} -->\n" for t in marks))
-    return ["--docs", str(folder), "--results", str(folder)]
+    return ["--root", str(folder), "--results", str(folder)]
 
 
 def test_a_table_stands_where_it_was_measured_and_a_command_where_not(tmp_path: Path, capsys) -> None:
@@ -40,11 +41,12 @@ def test_a_table_stands_where_it_was_measured_and_a_command_where_not(tmp_path: 
     assert pages.main([*where, "--check"]) == 1
     assert pages.main(where) == 0
     assert pages.main([*where, "--check"]) == 0
-    text = (tmp_path / "performance.md").read_text()
+    text = (tmp_path / "docs/performance.md").read_text()
     assert "| student.int8, openvino, native | 50.0 | 100.0 | 10.0 | 40.0 | 50 | 1.00 | 50.0 % | 50.0 % |" in text
     assert "| `body/Conv` | Convolution | int8 | 50.00 | 1 | 1.000 | 50.0 | 50.0 % | yes |" in text
     assert "*2026-11-25, A CPU, 2 cores.*" in text
-    assert "*Not measured yet: `python -m benchmarks.scale" in (tmp_path / "scale.md").read_text()
+    assert "*Not measured yet: `python -m benchmarks.scale" in (tmp_path / "docs/scale.md").read_text()
+    assert "*Not measured yet: `python -m quantize.ablation" in (tmp_path / "edge/models/README.md").read_text()
     (tmp_path / "roofline.json").write_text(json.dumps(roofline("0" * 64)))
     assert pages.main([*where, "--check"]) == 1
     assert "roofline.json: student.int8 has another sha256" in capsys.readouterr().err
@@ -61,6 +63,30 @@ def test_a_fleet_is_told_with_and_without_its_summaries() -> None:
     assert "| summary | camera | 5 | 2,000 | 5 | 2,000 |" in text
     assert "**10,000 cameras** on 1,250 devices, 1.0 % of the cameras at a leak: 55,125 messages and 180.3 Mbit" in text
     assert "without the summaries, 5,125 messages and 20.3 Mbit" in text
+
+
+def test_a_variant_stands_beside_what_it_is_compared_with() -> None:
+    runs = [{"seed": seed, "still": still, "moving": 0.3} for seed, still in ((7, 0.41), (8, 0.4))]
+    taken = {"against": "full", "differences": {"still": [-0.02, 0.01], "moving": [0.0, 0.1]}, "clips": 48}
+    rows = {name: {"fp32": 0.5, "int8": 0.492, "logits_db": 33.27} for name in ("full", "longer", "rounded")}
+    result = {
+        "budget": {"steps": 300, "further": 100, "batch": 4, "size": 160, "clip_frames": 36, "still": 10, "moving": 5},
+        "commits": ["abc"],
+        "missing": ["int8-8"],
+        "variants": [
+            {"name": "full", "what": "whole", "seeds": runs},
+            {"name": "none", "what": "without", "seeds": runs, "interval": [-0.05, None]} | taken,
+        ],
+        "teacher": [{"made_from": {"model": "small", "steps": 16000}, "still": 0.6, "moving": 0.5}],
+        "int8": [{"seed": 7, "rows": rows}],
+    }
+    text = tables.ablation(result)
+    assert "| whole | 0.410, 0.400 | 0.300, 0.300 | – | – | – | – |" in text
+    assert "| without | 0.410, 0.400 | 0.300, 0.300 | full | −0.020, +0.010 | +0.000, +0.100 | −0.050 to – |" in text
+    assert "small after 16,000 steps: 0.600 and 0.500." in text
+    assert "| as it is (PTQ) | 0.500 | 0.492 | −0.008 | 33.3 |" in text
+    assert "over the 48 clips with gas" in text
+    assert text.endswith("Seeds 7, 8; commit abc.\n\nNot run yet: int8-8.")
 
 
 def test_marks_are_of_each_table() -> None:
