@@ -43,12 +43,18 @@ class Ring:
         self._width = spec.size[0]
         self._lags = lags
         self._spacing = SPACING * lags[0] if lags else math.inf
-        slots = math.ceil(OLDEST * lags[-1] / self._spacing) + 2 if lags else 0
+        slots = enough(lags[-1], self._spacing) if lags else 0
         shapes = {s.source: spec.inputs[name].shape for name, s in spec.states.items()}
-        lagged = sorted({s.source for s in spec.states.values() if s.lag_s > 0})
+        lagged: dict[str, float] = {}  # longest lag of each source
+        for state in spec.states.values():
+            if state.lag_s > 0:
+                lagged[state.source] = max(state.lag_s, lagged.get(state.source, 0.0))
         grounds = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing == "frame"})
         recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing != "frame"})
-        self._history: dict[str, Array] = {source: np.zeros((slots, *shapes[source]), np.float32) for source in lagged}
+        self._history: dict[str, Array] = {
+            source: np.zeros((enough(lag, self._spacing), *shapes[source]), np.float32)
+            for source, lag in lagged.items()
+        }
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
         self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
         self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
@@ -62,7 +68,7 @@ class Ring:
         self._views: Array = np.stack([STILL] * slots) if slots else np.zeros((0, 3, 3))  # of each slot
         self._view: Array = STILL  # of the previous step
         self.started = NEVER  # capture time of the first step since the last reset
-        self._next = 0  # the slot to be written
+        self._count = 0  # steps kept since the last reset: each goes into the slot after the last one's
         self._last = NEVER  # capture time of the previous step, kept in a slot or not
         # states in the grey scale of the frame: what `rescale` changes
         pictures = {s.source for s in spec.states.values() if s.missing == "frame"}
@@ -93,8 +99,7 @@ class Ring:
             elif state.lag_s == 0 and self._last != NEVER:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
-                past = self._history[state.source][slot]
-                found[name] = self._seen(name, past, moved[slot], missing)
+                found[name] = self._seen(name, self._kept(state.source, slot), moved[slot], missing)
             else:
                 found[name] = missing
         return found
@@ -111,12 +116,13 @@ class Ring:
         for source, kept in self._recent.items():
             np.copyto(kept, frame if source == "frame" else outputs[source])
         self._last, self._view = captured, view
-        if not self._lags or captured - self._captured[self._next - 1] < self._spacing:
+        if not self._lags or captured - self._captured[(self._count - 1) % len(self._captured)] < self._spacing:
             return
         for source, kept in self._history.items():
-            np.copyto(kept[self._next], frame if source == "frame" else outputs[source])
-        self._captured[self._next], self._views[self._next] = captured, view
-        self._next = (self._next + 1) % len(self._captured)
+            np.copyto(kept[self._count % len(kept)], frame if source == "frame" else outputs[source])
+        slot = self._count % len(self._captured)
+        self._captured[slot], self._views[slot] = captured, view
+        self._count += 1
 
     def skip(self, captured: float) -> None:
         """A step passes of which nothing is remembered."""
@@ -150,7 +156,7 @@ class Ring:
     def reset(self) -> None:
         """Forget everything."""
         self._captured.fill(NEVER)
-        self._next = 0
+        self._count = 0
         self._last = NEVER
         for ground in self._grounds.values():
             ground.reset()
@@ -158,7 +164,7 @@ class Ring:
     def dump(self) -> dict[str, Array]:
         """A copy of all that is remembered; a ring that loads it goes on bit for bit."""
         return {name: array.copy() for name, array in self._arrays().items()} | {
-            "cursor": np.array([self._next, self._last, self.started, *self._view.ravel()], np.float64),
+            "cursor": np.array([self._count, self._last, self.started, *self._view.ravel()], np.float64),
             **{f"{source}/cursor": ground.cursor() for source, ground in self._grounds.items()},
         }
 
@@ -173,10 +179,16 @@ class Ring:
                 )
         for name, array in own.items():
             np.copyto(array, state[name])
-        self._next, self._last, self.started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
+        self._count, self._last, self.started = int(state["cursor"][0]), *map(float, state["cursor"][1:3])
         self._view = state["cursor"][3:].reshape(3, 3).copy()
         for source, ground in self._grounds.items():
             ground.resume(state[f"{source}/cursor"])
+
+    def _kept(self, source: str, slot: int) -> Array:
+        """What the step in a slot left of one source, whose own slots are fewer where its longest lag is shorter."""
+        kept, last = self._history[source], self._count - 1
+        past: Array = kept[(last - (last - slot) % len(self._captured)) % len(kept)]
+        return past
 
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
@@ -190,3 +202,8 @@ class Ring:
         recent = {f"recent/{source}": array for source, array in self._recent.items()}
         grounds = {f"{source}/{n}": a for source, ground in self._grounds.items() for n, a in ground.arrays().items()}
         return {"captured": self._captured, "views": self._views, **history, **recent, **grounds}
+
+
+def enough(lag: float, spacing: float) -> int:
+    """Slots that hold every step which may answer a lag, seconds."""
+    return math.ceil(OLDEST * lag / spacing) + 2

@@ -121,6 +121,12 @@ def test_the_answer_is_the_nearest_step(fps: float, lost: list[bool], jitter: li
             assert abs(ages[answer - 1] - lag) <= min(abs(age - lag) for age in ages) + spacing
         else:
             assert not any(YOUNGEST * lag <= age <= OLDEST * lag - spacing for age in ages), "there was an answer"
+    assert found["key_short"][0, 0, 0, 0] == found["frame_short"][0, 0, 0, 0], "of the same step, from fewer slots"
+
+
+def test_a_source_keeps_no_more_than_its_own_longest_lag_needs() -> None:
+    kept = Ring(spec()).dump()
+    assert len(kept["history/key"]) < len(kept["history/frame"]) / 2
 
 
 def test_a_nearer_step_that_is_too_young_does_not_hide_one_that_will_do() -> None:
