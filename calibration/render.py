@@ -18,9 +18,10 @@ from calibration.camera import Camera
 from calibration.flight import roll_rows, rows_late, steps
 from calibration.follow import born, carried, evidence
 from calibration.footage import Footage
+from calibration.leak import draw_leak
 from calibration.movers import Mover, mover
 from calibration.noise import NoiseBank
-from calibration.plume import draw_leak, simulate
+from calibration.plume import simulate
 from calibration.scene import creep, procedural, sway
 from calibration.terrain import chase, overflight
 from calibration.view import Course, View
