@@ -48,19 +48,18 @@ def mover(rng: np.random.Generator, bank: NoiseBank, size: tuple[int, int], fram
         walked = reach * np.sin(beats) * np.array([[1.0, 0.3]])
     cloth = base + contrast * bank.still(rng, size, weave)
     skin = [np.roll(cloth, (round(dy), round(dx)), (0, 1)) for dx, dy in walked[:-1]]  # what it wears goes with it
-    opacity = np.empty((frames, height, width), np.float32)
-    for t in range(-1, frames):
+
+    def outline(t: int) -> Array:
+        """(H, W) 0..1 at frame t; -1: in the past."""
         x, y = np.array([x0, y0]) + walked[t if t >= 0 or stays else 0]
         beat = np.sin(rhythm * (min(max(t, 0), stops) if speed else t) + phase)
         canvas = np.zeros(size, np.uint8)
-        {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}[kind](canvas, x, y, tall, swing * beat)
-        soft = cv2.GaussianBlur(canvas, (0, 0), blur).astype(np.float32) / 255.0
-        if t < 0:
-            past = soft
-        else:
-            opacity[t] = soft
-    there = stays or rng.random() < 0.3
-    return Mover(opacity, np.stack(skin).clip(0, 1).astype(np.float32), past if there else np.zeros(size, np.float32))
+        DRAW[kind](canvas, x, y, tall, swing * beat)
+        soft: Array = cv2.GaussianBlur(canvas, (0, 0), blur).astype(np.float32) / 255.0
+        return soft
+
+    past = outline(-1) if stays or rng.random() < 0.3 else np.zeros(size, np.float32)
+    return Mover(np.stack([outline(t) for t in range(frames)]), np.stack(skin).clip(0, 1).astype(np.float32), past)
 
 
 SUBPIXEL = 4  # binary digits: what creeps must not jump from pixel to pixel
@@ -98,3 +97,6 @@ def draw_vehicle(canvas: Array, x: float, y: float, tall: float, swing: float) -
     cv2.rectangle(canvas, fixed(x - tall, y - 0.6 * tall), fixed(x + tall, y), 255, -1, shift=SUBPIXEL)
     cabin = fixed(x - 0.5 * tall, y - tall), fixed(x + 0.6 * tall, y - 0.5 * tall)
     cv2.rectangle(canvas, *cabin, 255, -1, shift=SUBPIXEL)
+
+
+DRAW = {"person": draw_person, "bird": draw_bird, "vehicle": draw_vehicle}
