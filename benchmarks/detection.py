@@ -43,10 +43,11 @@ from calibration.release import (
 )
 from calibration.scene import procedural
 from edge import condition, rate
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.errors import FgstpError
 from edge.pipeline import Step, process
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.study import sigma_between
 from edge.summary import Summariser

@@ -30,10 +30,11 @@ from calibration.noise import NoiseBank
 from calibration.release import OUTLINE, film, grey, plain_camera, release
 from edge import camera, condition, quality, rate, site
 from edge.camera import CameraCalibration
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.errors import FgstpError
 from edge.pipeline import process
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from edge import downtime, payload, pipeline
 from edge.annunciator import Annunciator, Outcome
 from edge.capture import without_credentials
-from edge.config import AlarmSettings, CameraSettings
+from edge.config import CameraSettings
 from edge.downtime import STATE_KEY, Validity
 from edge.errors import FgstpError
 from edge.evidence import Keeper
@@ -23,7 +23,7 @@ from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import Guided, Informed, MaskMaker
 from edge.records import Event, Frame, Provenance, Quality, Summary
-from edge.rules import ZoneSettings
+from edge.rules import AlarmSettings, ZoneSettings
 from edge.zones import ZonedSummariser
 
 log = logging.getLogger("run")

@@ -18,8 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from edge.errors import ConfigError
 from edge.rendering import Range, Rendering
-from edge.rules import AlarmSettings as AlarmSettings
-from edge.rules import Interval, Name, Seconds, Share, ZoneSettings
+from edge.rules import AlarmSettings, Interval, Name, Seconds, Share, ZoneSettings
 from edge.rules import Strict as _Strict
 from edge.vantage import GeoSettings
 

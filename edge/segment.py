@@ -19,7 +19,7 @@ from edge import __version__, camera, capture, cluster, condition, overlay, payl
 from edge.camera import CameraCalibration
 from edge.capture import SourceOptions
 from edge.capture.credentials import find
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.config import EvidenceSettings
 from edge.errors import BrokenSource, ConfigError, StorageError
 from edge.evidence import Keeper
@@ -31,6 +31,7 @@ from edge.pipeline import Informed, Step, process
 from edge.progress import progress
 from edge.records import Event, Provenance, Summary
 from edge.rendering import PLAIN, Rendering
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 from edge.vantage import GeoSettings

@@ -22,12 +22,13 @@ from edge import __version__, capture, condition, mask, rate
 from edge.camera import CameraCalibration, FalseAlarms, Plane
 from edge.capture import SourceOptions
 from edge.capture.credentials import find
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, SourceError
 from edge.progress import progress
 from edge.records import Array, Frame, Summary
 from edge.rendering import PLAIN, Rendering
+from edge.rules import AlarmSettings
 from edge.segmenter import NEVER, Segmenter, open_segmenter
 from edge.study import LEVEL, Glimpse, Study
 from edge.summary import confidence, contour

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from edge import condition, evidence, payload
-from edge.config import AlarmSettings, EvidenceSettings
+from edge.config import EvidenceSettings
 from edge.errors import StorageError
 from edge.evidence import Keeper, Recorder
 from edge.mqtt import Publisher
 from edge.pipeline import Step
 from edge.records import Event, Frame
+from edge.rules import AlarmSettings
 from tests.conftest import check
 from tests.edge.fakes import FakeSegmenter, picture
 from tests.edge.summaries import UTC, summary

@@ -16,11 +16,12 @@ from edge import courier, mqtt, payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
-from edge.condition import AlarmSettings, Condition, step
+from edge.condition import Condition, step
 from edge.config import MqttSettings, TlsSettings
 from edge.errors import ConfigError, TransportError
 from edge.mqtt import Publisher, credentials
 from edge.records import Provenance
+from edge.rules import AlarmSettings
 from edge.store import Priority
 from tests.conftest import Ear
 from tests.edge.summaries import UTC, summary

@@ -9,9 +9,9 @@ import pytest
 
 from edge import site
 from edge.camera import CameraCalibration, FalseAlarms
-from edge.condition import AlarmSettings
 from edge.errors import ConfigError, SourceError
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter
 from edge.study import Study
 from tests.edge import models, scenes
