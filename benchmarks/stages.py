@@ -27,7 +27,6 @@ from benchmarks import isa, power
 from edge import backend, bench, capture, condition, contract, payload
 from edge.bench import TimedBackend
 from edge.condition import Condition
-from edge.config import OutboxSettings
 from edge.health import rss_mb
 from edge.outbox import Outbox
 from edge.pipeline import process
@@ -36,6 +35,7 @@ from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter
 from edge.store import Message, Priority
 from edge.summary import Summariser
+from edge.uplink import OutboxSettings
 
 STAGES = ("decode", *bench.STAGES, "alarm", "outbox", "end_to_end")
 clock = time.perf_counter
