@@ -5,17 +5,15 @@ Secrets never stand in it: user name and password come from a file or from the e
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
+from edge import mistakes
 from edge.errors import ConfigError
 from edge.rendering import Range, Rendering
 from edge.rules import AlarmSettings, Interval, Name, Share, Strict, ZoneSettings
@@ -181,85 +179,29 @@ def parse(text: str, where: str = "config") -> Config:
         raise ConfigError(f"{where}:{mark.line + 1 if mark else 1}: not YAML: {problem}") from error
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{where}:1: expected keys such as 'device:' and 'cameras:'; see config.example.yaml")
-    mistakes = _duplicates(root)
+    found = mistakes.duplicates(root)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        mistakes += [(_line(root, found["loc"]), _explain(found)) for found in _innermost(error.errors())]
+        found += mistakes.refused(error, root, Config)
     else:
-        names = [camera.name for camera in config.cameras]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                twice = f"cameras.{index}.name: {name!r} is the name of another camera already"
-                mistakes.append((_line(root, ("cameras", index, "name")), twice))
-            elif config.sparkplug and name.lower() in map(str.lower, names[:index]):
-                alike = f"cameras.{index}.name: {name!r} is another camera's name but for capital letters; "
-                alike += "Sparkplug hosts may take the two for one"
-                mistakes.append((_line(root, ("cameras", index, "name")), alike))
-        if not mistakes:
+        found += _alike(config, root)
+        if not found:
             return config
-    raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))
+    raise ConfigError(*(f"{where}:{line}: {what}" for line, what in sorted(found)))
 
 
-def _innermost(errors: Sequence[Any]) -> list[Any]:
-    """Without what follows from another one: pydantic also calls a list too short whose only item is wrong."""
-    return [
-        e for e in errors if not any(len(o["loc"]) > len(n := e["loc"]) and o["loc"][: len(n)] == n for o in errors)
-    ]
-
-
-def _explain(error: Any) -> str:
-    """One validation error as `path.to.key: what is wrong`, with the nearest known key for an unknown one."""
-    loc = error["loc"]
-    key = ".".join(str(part) for part in loc)
-    if error["type"] == "missing":
-        return f"{key}: this key is required"
-    if error["type"] == "extra_forbidden":
-        known = _keys_at(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        return f"{key}: unknown key; " + (f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}")
-    said = error["msg"].removeprefix("Value error, ")
-    message = said[0].lower() + said[1:]
-    return f"{key}: {message} (got {str(error['input'])[:60]!r})"
-
-
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the schema knows at a place such as ("cameras", 0)."""
-    model: type[BaseModel] = Config
-    for part in loc:
-        if isinstance(part, str):
-            annotation = model.model_fields[part].annotation
-            choices = (annotation, *typing.get_args(annotation))
-            model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
-
-
-def _line(node: yaml.Node, loc: tuple[str | int, ...]) -> int:
-    """The line, from 1, of the value at `loc`, or of the deepest part of that path that the file has."""
-    line = node.start_mark.line + 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == part), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _duplicates(node: yaml.Node) -> list[tuple[int, str]]:
-    """YAML lets a key's second value silently win; here that is a mistake."""
-    if isinstance(node, yaml.SequenceNode):
-        return [found for child in node.value for found in _duplicates(child)]
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    seen: set[str] = set()
-    mistakes = []
-    for key, child in node.value:
-        if str(key.value) in seen:
-            mistakes.append((key.start_mark.line + 1, f"{key.value}: this key stands here twice"))
-        seen.add(str(key.value))
-        mistakes += _duplicates(child)
-    return mistakes
+def _alike(config: Config, root: yaml.Node) -> list[mistakes.Mistake]:
+    """Cameras whose names would be taken for each other."""
+    names = [camera.name for camera in config.cameras]
+    found = []
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            what = f"{name!r} is the name of another camera already"
+        elif config.sparkplug and name.lower() in map(str.lower, names[:index]):
+            what = f"{name!r} is another camera's name but for capital letters; "
+            what += "Sparkplug hosts may take the two for one"
+        else:
+            continue
+        found.append((mistakes.line(root, ("cameras", index, "name")), f"cameras.{index}.name: {what}"))
+    return found
