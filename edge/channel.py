@@ -22,6 +22,7 @@ from edge.geo import locator
 from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import Guided, Informed, MaskMaker
+from edge.recorder import Recorder
 from edge.records import Event, Frame, Provenance, Quality, Summary
 from edge.rules import AlarmSettings, ZoneSettings
 from edge.zones import ZonedSummariser
@@ -78,7 +79,7 @@ class Channel:
         self._zones = camera.zones
         self._segmenter, self._summariser = segmenter, ZonedSummariser(camera.zones)
         self._annunciator = Annunciator(camera.name, rules)
-        self._keeper, self._recorder = keeper, keeper.recorder(camera.name)
+        self._keeper, self._recorder = keeper, Recorder(camera.name, keeper)
         self._locator = locator.Locator(camera.geo, camera.source) if camera.geo else None
         self._masks: MaskMaker = Informed(segmenter, self._locator.motion) if self._locator else segmenter
         self._validity = Validity()

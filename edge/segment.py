@@ -29,6 +29,7 @@ from edge.geo.pose import Pose
 from edge.health import clock_synchronised
 from edge.pipeline import Informed, Step, process
 from edge.progress import progress
+from edge.recorder import Recorder
 from edge.records import Event, Provenance, Summary
 from edge.rendering import PLAIN, Rendering
 from edge.rules import AlarmSettings
@@ -179,7 +180,7 @@ class Leaks:
         self._keeper = None
         if with_evidence:
             self._keeper = Keeper("segment", EvidenceSettings(path=out / "leaks"), lambda *_: None)
-            self._recorder = self._keeper.recorder(camera)
+            self._recorder = Recorder(camera, self._keeper)
         self._way: list[tuple[tuple[float, float, float], str]] = []  # longitude, latitude, altitude; time
         self._seen = -math.inf  # when the camera's place was noted
         self._last: dict[str, Event] = {}  # of each leak
