@@ -25,6 +25,7 @@ from benchmarks.evaluate import Method, run_all
 from benchmarks.table import Cell, show
 from calibration import clips
 from calibration.clips import Clip
+from calibration.footage import MOVING
 from calibration.noise import NoiseBank
 from calibration.release import (
     OUTLINE,
@@ -40,12 +41,13 @@ from calibration.release import (
     release,
     scene_size,
 )
-from calibration.scene import MOVING, procedural
+from calibration.scene import procedural
 from edge import condition, rate
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.errors import FgstpError
 from edge.pipeline import Step, process
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.study import sigma_between
 from edge.summary import Summariser

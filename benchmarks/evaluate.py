@@ -24,10 +24,11 @@ from calibration.clips import Box, Clip, GasFree
 from calibration.metrics import VISIBLE_PX, BoxScore, MaskScore, StretchedScore, share
 from calibration.saliency import SaliencyScore
 from edge import cluster, condition, contract
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.errors import SourceError
 from edge.pipeline import process
 from edge.records import Array, Segmentation
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 

@@ -31,6 +31,7 @@ from edge.errors import FgstpError
 from edge.mqtt import Publisher
 from edge.payload import encode
 from edge.records import Array, Frame, Quality, Segmentation
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter
 from edge.store import Message
 
@@ -38,7 +39,7 @@ TARGET_MS = 50.0  # p95
 PERIOD = 16  # frames, of which the first half shows a plume: an alarm and its end about every second
 STAGGER = 3  # frames from one camera's plume to the next one's: leaks do not begin at two cameras in one frame
 # the script puts its plume over whatever the footage shows there, which need not flicker
-RULES = config.AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0, min_flicker=0)
+RULES = AlarmSettings(on_delay_s=0.2, off_delay_s=0.2, update_every_s=60.0, min_flicker=0)
 NO_CLIPS = config.EvidenceSettings(enabled=False)  # of an alarm every second: no device ever makes so many
 CERTAIN = 6.0  # logit
 

@@ -29,8 +29,8 @@ import yaml
 from benchmarks import machine
 from benchmarks.table import show
 from edge import broker, contract, selftest
-from edge.config import MqttSettings
 from edge.errors import FgstpError, TransportError
+from edge.uplink import MqttSettings
 
 DEVICE, CAMERA = "bench", "cam1"
 SILENCE_S = 60.0  # without a health message, the service is taken for dead

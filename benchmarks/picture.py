@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from edge import condition, overlay, selftest
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.pipeline import process
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import open_segmenter
 from edge.summary import Summariser
 

@@ -28,8 +28,8 @@ import yaml
 from benchmarks import machine, memory
 from benchmarks.table import show
 from edge import mqtt
-from edge.config import MqttSettings
 from edge.errors import FgstpError
+from edge.uplink import MqttSettings
 
 GROUP = "bench"
 FPS = 25.0

@@ -26,8 +26,8 @@ from benchmarks import combination, fit, machine, memory, untrained
 from benchmarks.combination import Combination
 from benchmarks.table import show
 from edge import contract
-from edge.config import MqttSettings
 from edge.errors import FgstpError
+from edge.uplink import MqttSettings
 
 FPS = 25.0  # of the cameras
 FULL = 150  # frames after which the pictures before an event fill their five seconds

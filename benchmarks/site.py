@@ -24,16 +24,17 @@ from benchmarks.evaluate import LIT_PX, Method, run_all
 from benchmarks.table import Cell, show
 from calibration import clips
 from calibration.clips import Clip
+from calibration.footage import MOVING
 from calibration.metrics import share
 from calibration.noise import NoiseBank
 from calibration.release import OUTLINE, film, grey, plain_camera, release
-from calibration.scene import MOVING
 from edge import camera, condition, quality, rate, site
 from edge.camera import CameraCalibration
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.errors import FgstpError
 from edge.pipeline import process
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 

@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks import machine, memory
 from benchmarks.table import show
 from edge import contract
-from edge.config import MqttSettings
 from edge.errors import FgstpError
+from edge.uplink import MqttSettings
 
 MOST_MB_PER_H = 1.0  # what the memory of a service that runs for months may grow by
 

@@ -26,15 +26,16 @@ import cv2
 from benchmarks import isa, power
 from edge import backend, bench, capture, condition, contract, payload
 from edge.bench import TimedBackend
-from edge.condition import AlarmSettings, Condition
-from edge.config import OutboxSettings
+from edge.condition import Condition
 from edge.health import rss_mb
 from edge.outbox import Outbox
 from edge.pipeline import process
 from edge.records import Array, Frame, Segmentation, Summary
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter
 from edge.store import Message, Priority
 from edge.summary import Summariser
+from edge.uplink import OutboxSettings
 
 STAGES = ("decode", *bench.STAGES, "alarm", "outbox", "end_to_end")
 clock = time.perf_counter

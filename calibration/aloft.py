@@ -20,7 +20,7 @@ import numpy as np
 
 from calibration.clips import Box, Clip, GasFree, Truth, aerial_stills, index, thermal_background
 from calibration.flight import Flight, draw_flight, look, roll_rows, rows_late, track
-from calibration.scene import MOVING
+from calibration.footage import MOVING
 from edge.records import Array, Frame
 
 WINDOW = 0.7  # of a clip's width and height: 224x168 of 320x240

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from calibration.flight import look
-from calibration.scene import Mover
+from calibration.movers import Mover
 from edge.records import Array
 
 SHRINK = 4  # evidence is gathered near a place, so a coarse map of the ground will do…

@@ -15,64 +15,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from calibration.leak import Leak
 from calibration.noise import NoiseBank
 from edge.records import Array
 
 MARGIN, WIDE_MARGIN = 0.1, 0.4  # beyond the view at either side, where the gas is followed; wide: for a moving camera
 RIM = 0.15  # of that wider field over which the gas thins out, or its end would be seen as an edge
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """One source and its weather; lengths in px of the view, speeds in px a frame."""
-
-    x: float
-    y: float
-    radius: float  # of the opening
-    jet: float  # speed at the opening
-    jet_angle: float
-    speed: float  # mean wind
-    angle: float
-    turbulence: float  # rms eddy speed over mean wind
-    gust: float  # relative standard deviation of speed over the clip
-    meander: float  # standard deviation of the wind's direction, rad
-    pulsing: float  # 0 steady … 1 comes in puffs
-    diffusion: float  # spread by eddies below the grid, cells for each two cells of travel
-    fading: float  # dilution over one crossing of the view, e-foldings: above ten, a jet that ends near its source
-    texture: float  # strength of the fine structure that the grid cannot hold
-    depth: float  # optical depth of the dense part
-    cell: float  # grid cell, px
-    onset: float  # frames before the leak opens; negative: developed when the clip begins
-    opening: float  # frames that it takes to open fully
-
-
-def draw_leak(rng: np.random.Generator, size: tuple[int, int], frames: int) -> Leak:
-    """A random leak: thin threads to plumes that fill the view, still air to time-lapse."""
-    height, width = size
-    wide = rng.random() < 0.5  # fills much of the view
-    speed = float(np.exp(rng.uniform(np.log(0.2), np.log(10.0))))
-    edge_source = rng.random() < 0.1
-    return Leak(
-        x=float(rng.uniform(-0.1, 1.1) * width if edge_source else rng.uniform(0.08, 0.92) * width),
-        y=float(rng.uniform(0.2, 1.05) * height),
-        radius=float(rng.uniform(3.0, 14.0) if wide else rng.uniform(0.7, 3.0)),
-        jet=float(speed * rng.choice([0.0, 0.0, 1.0, 2.0])),
-        jet_angle=float(rng.uniform(0, 2 * np.pi)),
-        speed=speed,
-        # gas in the open rises a little more often than it sinks
-        angle=float(rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else -np.pi / 2 + rng.normal(0, 0.9)),
-        turbulence=float(rng.uniform(0.6, 1.5) if wide else rng.uniform(0.1, 0.8)),
-        gust=float(rng.uniform(0.0, 0.5)),
-        meander=float(rng.uniform(0.0, 0.6)),
-        pulsing=float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1.0)])),
-        diffusion=float(rng.uniform(0.5, 1.5) if wide else rng.uniform(0.15, 0.7)),
-        fading=float(np.exp(rng.uniform(np.log(0.1), np.log(1.0 if wide else 16.0)))),
-        texture=float(rng.uniform(0.1, 0.8)),
-        depth=float(np.exp(rng.uniform(np.log(0.1), np.log(3.0)))),
-        cell=float(rng.uniform(3.0, 7.0) if wide else rng.uniform(1.4, 2.2)),
-        onset=float(rng.uniform(1, frames * 0.6) if rng.random() < 0.4 else -1.0),
-        opening=float(rng.choice([1.0, rng.uniform(1.0, 2.0 * frames)])),
-    )
 
 
 class Wind:
@@ -119,6 +67,66 @@ class Wind:
         return flow
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The cells in which gas is followed: those of the view and of a margin around it."""
+
+    shape: tuple[int, int]
+    cell: float  # px
+    margin: float  # px at either side
+
+    @classmethod
+    def around(cls, size: tuple[int, int], cell: float, share: float) -> Grid:
+        """Cells of `cell` px, or of more where eddies (128 cells) would not reach across; a margin of `share` of the
+        view's longer side."""
+        cell = max(cell, max(size) * (1 + 2 * share) / 127)
+        margin = share * max(size)
+        height, width = size
+        return cls((int((height + 2 * margin) / cell), int((width + 2 * margin) / cell)), cell, margin)
+
+    @property
+    def place(self) -> Array:
+        """(2, 3), from px of the view to cells."""
+        return np.array([[1 / self.cell, 0, self.margin / self.cell], [0, 1 / self.cell, self.margin / self.cell]])
+
+
+class Gas:
+    """What has come out of one leak, and where the wind has carried it."""
+
+    def __init__(self, rng: np.random.Generator, bank: NoiseBank, leak: Leak, grid: Grid) -> None:
+        self.rng, self.leak = rng, leak
+        self.wind = Wind(rng, bank, leak, grid.shape)
+        self.source = ((leak.x + grid.margin) / grid.cell, (leak.y + grid.margin) / grid.cell)
+        xx, yy = self.wind.grid
+        radius = max(leak.radius / grid.cell, 0.9)  # less would come out as beads
+        off = (xx - self.source[0]) ** 2 + (yy - self.source[1]) ** 2
+        self.opening = np.exp(-off / (2 * radius**2)).astype(np.float32)
+        self.column = np.zeros(grid.shape, np.float32)  # (h, w) column density, in any unit; replaced, never changed
+        self.stride = 2.0 * grid.cell / (leak.speed + 0.5 * leak.jet)  # frames in which it moves about two cells
+        self.keep = np.exp(-leak.fading * 2.0 / max(grid.shape))
+        self.puff = 1.0
+
+    def advance(self, span: float, opened: float) -> Array:
+        """The column density `span` frames later; the leak is `opened` meanwhile, 0..1."""
+        steps = max(1, int(np.ceil(span / self.stride)))
+        for _ in range(steps):
+            self._step(span / steps, opened)
+        return self.column
+
+    def _step(self, span: float, opened: float) -> None:
+        leak, (xx, yy) = self.leak, self.wind.grid
+        flow = self.wind.step(self.source, span)
+        column = cv2.remap(self.column, xx - flow[0], yy - flow[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        moved = span / self.stride
+        if leak.pulsing and self.rng.random() < 0.15 * moved:
+            self.puff = 1.0 - leak.pulsing * self.rng.random()
+        if leak.diffusion**2 * moved > 0.02:
+            column = cv2.GaussianBlur(column, (0, 0), leak.diffusion * np.sqrt(moved))
+        column *= self.keep**moved
+        column += self.opening * np.float32(opened * self.puff * moved)
+        self.column = column
+
+
 def simulate(
     rng: np.random.Generator,
     bank: NoiseBank,
@@ -135,68 +143,44 @@ def simulate(
     camera that follows `track` (frames, 3, 3) the gas stays with the ground; what came before is as the first frame
     sees it.
     """
-    height, width = size
-    share = MARGIN if track is None else WIDE_MARGIN
-    cell = max(leak.cell, max(size) * (1 + 2 * share) / 127)
-    margin = share * max(size)
-    shape = (int((height + 2 * margin) / cell), int((width + 2 * margin) / cell))
-    source = ((leak.x + margin) / cell, (leak.y + margin) / cell)
-    wind = Wind(rng, bank, leak, shape)
-    xx, yy = wind.grid
-    radius = max(leak.radius / cell, 0.9)  # less would come out as beads
-    opening = np.exp(-((xx - source[0]) ** 2 + (yy - source[1]) ** 2) / (2 * radius**2)).astype(np.float32)
-    gas = np.zeros(shape, np.float32)
-    stride = 2.0 * cell / (leak.speed + 0.5 * leak.jet)  # frames in which the gas moves about two cells
-    keep = np.exp(-leak.fading * 2.0 / max(shape))
-    puff = 1.0
+    grid = Grid.around(size, leak.cell, MARGIN if track is None else WIDE_MARGIN)
+    gas = Gas(rng, bank, leak, grid)
+    before = developed(gas, grid, earlier) if leak.onset < 0 else []
+    columns = [*(gas.advance(1.0, leak.opened(t)) for t in range(frames)), *before]
 
-    def advance(gas: Array, span: float, opened: float) -> Array:
-        nonlocal puff
-        steps = max(1, int(np.ceil(span / stride)))
-        part = span / steps
-        for _ in range(steps):
-            flow = wind.step(source, part)
-            gas = cv2.remap(gas, xx - flow[0], yy - flow[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-            moved = part / stride
-            if leak.pulsing and rng.random() < 0.15 * moved:
-                puff = 1.0 - leak.pulsing * rng.random()
-            if leak.diffusion**2 * moved > 0.02:
-                gas = cv2.GaussianBlur(gas, (0, 0), leak.diffusion * np.sqrt(moved))
-            gas *= keep**moved
-            gas += opening * np.float32(opened * puff * moved)
-        return gas
-
-    developed = leak.onset < 0
-    before: list[Array] = []
-    clip: list[Array] = []
-    crossing = min(int(max(shape) / 2.0), 48)
-    if developed:
-        for step in range(crossing):
-            gas = advance(gas, stride, 1.0)
-            if step >= crossing // 2 and len(before) < earlier and step % max(1, crossing // (2 * earlier)) == 0:
-                before.append(gas.copy())
-    for t in range(frames):
-        gas = advance(gas, 1.0, 1.0 if developed else min(1.0, max(0.0, t - leak.onset) / leak.opening))
-        clip.append(gas)
-
-    dense = max(float(np.quantile(c[c > 0.02 * c.max()], 0.8)) if c.max() > 0 else 0.0 for c in clip[-2:])
-    scale = np.float32(leak.depth / max(dense, 1e-6))
-    downwind = leak.speed * np.array([[np.cos(leak.angle), np.sin(leak.angle)]])
-    path = np.arange(frames + earlier)[:, None] * downwind
+    scale = np.float32(leak.depth / max(max(map(dense, columns[max(0, frames - 2) : frames])), 1e-6))
     where = np.tile(np.eye(3), (frames + earlier, 1, 1))
     if track is not None:
         where[:frames], where[frames:] = track, track[0]
-        scale = scale * np.minimum.outer(ramp(shape[0], RIM), ramp(shape[1], RIM))
+        scale = scale * np.minimum.outer(ramp(grid.shape[0], RIM), ramp(grid.shape[1], RIM))
+    downwind = leak.speed * np.array([[np.cos(leak.angle), np.sin(leak.angle)]])
+    path = np.arange(frames + earlier)[:, None] * downwind
     texture = bank.drifting(rng, size, path, rng.uniform(0.5, 2.0), None if track is None else where)
-    view = np.array([[1 / cell, 0, margin / cell], [0, 1 / cell, margin / cell]])
 
-    def seen(grid: Array, index: int) -> Array:
-        window = (view @ where[index]).astype(np.float32)
-        fine = cv2.warpAffine(grid * scale, window, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        return fine * cv2.exp(leak.texture * texture[index] - 0.5 * leak.texture**2)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    depth = []
+    for column, at, grain in zip(columns, where, texture, strict=False):  # a new leak has nothing before the clip
+        window = (grid.place @ at).astype(np.float32)
+        smooth = cv2.warpAffine(column * scale, window, size[::-1], flags=flags)
+        depth.append(smooth * cv2.exp(leak.texture * grain - 0.5 * leak.texture**2))
+    return np.stack(depth[:frames]), np.stack(depth[frames:] or [np.zeros(size, np.float32)])
 
-    past = [seen(g, frames + i) for i, g in enumerate(before)] or [np.zeros(size, np.float32)]
-    return np.stack([seen(g, i) for i, g in enumerate(clip)]), np.stack(past)
+
+def developed(gas: Gas, grid: Grid, earlier: int) -> list[Array]:
+    """Let the gas fill the view; gives up to `earlier` column densities from the second half of that time."""
+    crossing = min(int(max(grid.shape) / 2.0), 48)
+    before: list[Array] = []
+    for step in range(crossing):
+        column = gas.advance(gas.stride, 1.0)
+        if step >= crossing // 2 and len(before) < earlier and step % max(1, crossing // (2 * earlier)) == 0:
+            before.append(column)
+    return before
+
+
+def dense(column: Array) -> float:
+    """The column density of the dense part; 0 without gas."""
+    highest = column.max()
+    return float(np.quantile(column[column > 0.02 * highest], 0.8)) if highest > 0 else 0.0
 
 
 def ramp(length: int, share: float) -> Array:

@@ -15,9 +15,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from calibration.camera import Camera
+from calibration.leak import draw_leak
 from calibration.noise import NoiseBank
-from calibration.plume import RIM, draw_leak, ramp, simulate
-from calibration.scene import Camera
+from calibration.plume import RIM, ramp, simulate
 from edge.records import Array
 
 Motion = Literal["still", "shake", "pan"]

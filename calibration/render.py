@@ -14,12 +14,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from calibration.camera import Camera
 from calibration.flight import roll_rows, rows_late, steps
 from calibration.follow import born, carried, evidence
+from calibration.footage import Footage
+from calibration.leak import draw_leak
+from calibration.movers import Mover, mover
 from calibration.noise import NoiseBank
-from calibration.plume import draw_leak, simulate
-from calibration.scene import Camera, Course, Footage, Mover, View, creep, mover, procedural, sway
+from calibration.plume import simulate
+from calibration.scene import creep, procedural, sway
 from calibration.terrain import chase, overflight
+from calibration.view import Course, View
 from edge.records import Array
 
 VISIBLE_GREY = 2.2  # grey levels of 255 below which an 8-bit video hardly shows a difference

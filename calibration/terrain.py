@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.flight import draw_flight, look, misread, registered, texture, track
+from calibration.footage import Crop, Footage
 from calibration.noise import NoiseBank
-from calibration.scene import Course, Crop, Footage, View, procedural, structure
+from calibration.scene import procedural, structure
+from calibration.view import Course, View
 from edge.records import Array
 
 BEFORE = (20, 11, 4)  # frames before the first one, from which its background is

@@ -14,8 +14,8 @@ from edge import arguments
 from edge.errors import ConfigError, FgstpError
 
 if TYPE_CHECKING:
-    from edge.config import MqttSettings
     from edge.rendering import Rendering
+    from edge.uplink import MqttSettings
     from edge.vantage import GeoSettings
 
 
@@ -178,9 +178,9 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _broker(options: argparse.Namespace) -> MqttSettings:
-    from edge import config
+    from edge import config, uplink
 
-    settings = config.load(options.config).mqtt if options.config else config.MqttSettings()
+    settings = config.load(options.config).mqtt if options.config else uplink.MqttSettings()
     named = {"host": options.host, "port": options.port, "protocol": options.protocol}
     return settings.model_copy(update={key: value for key, value in named.items() if value is not None})
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.config import MqttSettings
 from edge.errors import TransportError
+from edge.uplink import MqttSettings
 
 HOST = "127.0.0.1"
 PATIENCE_S = 15.0

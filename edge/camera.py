@@ -17,10 +17,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edge.config import AlarmSettings
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, StorageError
 from edge.records import Array
+from edge.rules import AlarmSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

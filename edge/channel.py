@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from edge import downtime, payload, pipeline
 from edge.annunciator import Annunciator, Outcome
 from edge.capture import without_credentials
-from edge.config import AlarmSettings, CameraSettings
+from edge.config import CameraSettings
 from edge.downtime import STATE_KEY, Validity
 from edge.errors import FgstpError
 from edge.evidence import Keeper
@@ -22,8 +22,9 @@ from edge.geo import locator
 from edge.health import CameraHealth, clock_synchronised
 from edge.lifecycle import Cause, State
 from edge.pipeline import Guided, Informed, MaskMaker
+from edge.recorder import Recorder
 from edge.records import Event, Frame, Provenance, Quality, Summary
-from edge.rules import ZoneSettings
+from edge.rules import AlarmSettings, ZoneSettings
 from edge.zones import ZonedSummariser
 
 log = logging.getLogger("run")
@@ -78,7 +79,7 @@ class Channel:
         self._zones = camera.zones
         self._segmenter, self._summariser = segmenter, ZonedSummariser(camera.zones)
         self._annunciator = Annunciator(camera.name, rules)
-        self._keeper, self._recorder = keeper, keeper.recorder(camera.name)
+        self._keeper, self._recorder = keeper, Recorder(camera.name, keeper)
         self._locator = locator.Locator(camera.geo, camera.source) if camera.geo else None
         self._masks: MaskMaker = Informed(segmenter, self._locator.motion) if self._locator else segmenter
         self._validity = Validity()

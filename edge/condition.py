@@ -16,19 +16,8 @@ import enum
 import uuid
 from dataclasses import dataclass, replace
 
-from edge.config import AlarmSettings
 from edge.records import Event, Quality, Summary
-
-__all__ = [
-    "AlarmSettings",
-    "Condition",
-    "Phase",
-    "abandoned",
-    "interrupted",
-    "kept",
-    "resumed",
-    "step",
-]
+from edge.rules import AlarmSettings
 
 Box = tuple[int, int, int, int]
 Where = tuple[str, str]  # camera, zone

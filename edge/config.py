@@ -1,26 +1,23 @@
 """The configuration file of `fgstp-edge run`: YAML in, one frozen value out, every mistake named with its key and line.
 
-Secrets never stand in it: user name and password come from a file or from the environment (see `MqttSettings`).
+Secrets never stand in it: user name and password come from a file or from the environment (see `edge.mqtt`).
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
+from edge import mistakes
 from edge.errors import ConfigError
 from edge.rendering import Range, Rendering
-from edge.rules import AlarmSettings as AlarmSettings
-from edge.rules import Interval, Name, Seconds, Share, ZoneSettings
-from edge.rules import Strict as _Strict
+from edge.rules import AlarmSettings, Interval, Name, Share, Strict, ZoneSettings
+from edge.uplink import Host, MqttSettings, OutboxSettings, Port, SparkplugSettings
 from edge.vantage import GeoSettings
 
 Level = Annotated[float, Field(ge=0, le=65_535, allow_inf_nan=False)]  # of a 16-bit picture
@@ -38,25 +35,7 @@ def _corners(place: Any) -> Any:
 Place = Annotated[tuple[tuple[Share, Share], ...], BeforeValidator(_corners), Field(min_length=3, max_length=100)]
 
 
-def _resolvable(host: str) -> str:
-    """No name server is asked, but a name such as "a..b" can be asked of none."""
-    try:
-        host.encode("idna")
-    except UnicodeError as error:
-        raise ValueError("not a host name") from error
-    return host
-
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Host = Annotated[str, Field(min_length=1), AfterValidator(_resolvable)]
-
-
-def _as_text(value: Any) -> Any:
-    """YAML reads the protocol 5 as a number."""
-    return value if value is None else str(value)
-
-
-class CameraSettings(_Strict):
+class CameraSettings(Strict):
     """One camera, or a recording that stands in for one.
 
     Credentials: `username` and `password_file`, or FGSTP_CAMERA_USERNAME and FGSTP_CAMERA_PASSWORD.
@@ -118,7 +97,7 @@ class CameraSettings(_Strict):
         return ends
 
 
-class ModelSettings(_Strict):
+class ModelSettings(Strict):
     """Which model runs, and on what."""
 
     name: str = "student.int8"  # a shipped model, or the path of an ONNX file with its ModelSpec beside it
@@ -126,86 +105,7 @@ class ModelSettings(_Strict):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class TlsSettings(_Strict):
-    """Encryption to the broker; naming any of it turns TLS on."""
-
-    ca_file: Path | None = None  # None: the system's certificates
-    cert_file: Path | None = None  # this device's certificate and key, where the broker asks for them
-    key_file: Path | None = None
-
-
-class BrokerAddress(_Strict):
-    """Where a broker listens."""
-
-    host: Host = "localhost"
-    port: Port = 1883
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class HomeAssistantSettings(_Strict):
-    """Announce every camera to Home Assistant."""
-
-    prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"  # what its MQTT integration listens to
-
-
-class MqttSettings(BrokerAddress):
-    """The broker, with others to fall back on. `edge.mqtt` says where user name and password come from."""
-
-    fallback: tuple[BrokerAddress, ...] = ()  # tried in this order when the first cannot be reached
-    protocol: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = "5"
-    username: str | None = None
-    password_file: Path | None = None
-    tls: TlsSettings | None = None
-    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 15
-    session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 300  # how long the broker keeps commands for us
-    required_at_start: bool = False  # True: give up at once when the broker cannot be reached at the start
-    summary_every_s: Seconds = 0.2  # at most one summary message per this time; 0: every frame
-    home_assistant: HomeAssistantSettings | None = None
-
-    @property
-    def brokers(self) -> tuple[BrokerAddress, ...]:
-        """All of them, in the order in which they are tried."""
-        return BrokerAddress(host=self.host, port=self.port), *self.fallback
-
-
-class OutboxSettings(_Strict):
-    """Where events wait until the broker has confirmed them, and how many."""
-
-    path: Path | None = None  # None: outbox-DEVICE.db in $STATE_DIRECTORY, else in ~/.local/state/fgstp-edge
-    max_bytes: Annotated[int, Field(ge=100_000, le=100_000_000_000)] = 50_000_000  # then the least worthy goes first
-    max_age_days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False)] = 7.0  # alarms are kept for longer
-    replay_per_s: Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)] = 100.0  # messages, after a reconnect
-
-
-SparkplugId = Annotated[str, Field(pattern=r"^[^+/#\x00-\x1f]{1,128}$")]  # one level of a topic; blanks are allowed
-
-
-class SparkplugSettings(_Strict):
-    """The device as a Sparkplug B edge node. What is None here is as in `mqtt`."""
-
-    group_id: SparkplugId
-    edge_node_id: SparkplugId | None = None  # None: the device's name
-    primary_host: SparkplugId | None = None  # wait for this host to be online; None: for none
-    brokers: tuple[BrokerAddress, ...] = ()  # tried in this order; none: mqtt's
-    protocol: Annotated[Literal["5", "3.1.1", None], BeforeValidator(_as_text)] = None
-    username: str | None = None
-    password_file: Path | None = None
-    tls: TlsSettings | None = None
-    keepalive_s: Annotated[int, Field(ge=2, le=3600)] | None = None
-    typed_data: bool = False  # True: say each value's type in data too, for hosts that do not look it up in the births
-    outbox: OutboxSettings = OutboxSettings()  # path: None is sparkplug-DEVICE.db beside the other one
-
-    def links(self, mqtt: MqttSettings) -> tuple[MqttSettings, ...]:
-        """How each broker is reached, in order."""
-        own = {name: getattr(self, name) for name in ("protocol", "username", "password_file", "tls", "keepalive_s")}
-        common = mqtt.model_copy(update={name: value for name, value in own.items() if value is not None})
-        brokers = self.brokers or (BrokerAddress(host=mqtt.host, port=mqtt.port),)
-        return tuple(common.model_copy(update={"host": b.host, "port": b.port}) for b in brokers)
-
-
-class EvidenceSettings(_Strict):
+class EvidenceSettings(Strict):
     """Pictures and clips of leaks, on this device's disk."""
 
     enabled: bool = True
@@ -218,21 +118,21 @@ class EvidenceSettings(_Strict):
     publish: Literal["path", "snapshot", "all"] = "path"  # what a message holds beside path and sha256
 
 
-class PrometheusSettings(_Strict):
+class PrometheusSettings(Strict):
     """An HTTP endpoint for Prometheus; it has no password, so that it listens to this machine only."""
 
     host: Host = "127.0.0.1"
     port: Port = 9750
 
 
-class HealthSettings(_Strict):
+class HealthSettings(Strict):
     """The report of the device's own state."""
 
     every_s: Interval = 10.0
     prometheus: PrometheusSettings | None = None
 
 
-class Config(_Strict):
+class Config(Strict):
     """Everything that `run` is told."""
 
     device: Name
@@ -279,85 +179,29 @@ def parse(text: str, where: str = "config") -> Config:
         raise ConfigError(f"{where}:{mark.line + 1 if mark else 1}: not YAML: {problem}") from error
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{where}:1: expected keys such as 'device:' and 'cameras:'; see config.example.yaml")
-    mistakes = _duplicates(root)
+    found = mistakes.duplicates(root)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        mistakes += [(_line(root, found["loc"]), _explain(found)) for found in _innermost(error.errors())]
+        found += mistakes.refused(error, root, Config)
     else:
-        names = [camera.name for camera in config.cameras]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                twice = f"cameras.{index}.name: {name!r} is the name of another camera already"
-                mistakes.append((_line(root, ("cameras", index, "name")), twice))
-            elif config.sparkplug and name.lower() in map(str.lower, names[:index]):
-                alike = f"cameras.{index}.name: {name!r} is another camera's name but for capital letters; "
-                alike += "Sparkplug hosts may take the two for one"
-                mistakes.append((_line(root, ("cameras", index, "name")), alike))
-        if not mistakes:
+        found += _alike(config, root)
+        if not found:
             return config
-    raise ConfigError(*(f"{where}:{line}: {mistake}" for line, mistake in sorted(mistakes)))
+    raise ConfigError(*(f"{where}:{line}: {what}" for line, what in sorted(found)))
 
 
-def _innermost(errors: Sequence[Any]) -> list[Any]:
-    """Without what follows from another one: pydantic also calls a list too short whose only item is wrong."""
-    return [
-        e for e in errors if not any(len(o["loc"]) > len(n := e["loc"]) and o["loc"][: len(n)] == n for o in errors)
-    ]
-
-
-def _explain(error: Any) -> str:
-    """One validation error as `path.to.key: what is wrong`, with the nearest known key for an unknown one."""
-    loc = error["loc"]
-    key = ".".join(str(part) for part in loc)
-    if error["type"] == "missing":
-        return f"{key}: this key is required"
-    if error["type"] == "extra_forbidden":
-        known = _keys_at(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        return f"{key}: unknown key; " + (f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}")
-    said = error["msg"].removeprefix("Value error, ")
-    message = said[0].lower() + said[1:]
-    return f"{key}: {message} (got {str(error['input'])[:60]!r})"
-
-
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the schema knows at a place such as ("cameras", 0)."""
-    model: type[BaseModel] = Config
-    for part in loc:
-        if isinstance(part, str):
-            annotation = model.model_fields[part].annotation
-            choices = (annotation, *typing.get_args(annotation))
-            model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
-
-
-def _line(node: yaml.Node, loc: tuple[str | int, ...]) -> int:
-    """The line, from 1, of the value at `loc`, or of the deepest part of that path that the file has."""
-    line = node.start_mark.line + 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == part), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _duplicates(node: yaml.Node) -> list[tuple[int, str]]:
-    """YAML lets a key's second value silently win; here that is a mistake."""
-    if isinstance(node, yaml.SequenceNode):
-        return [found for child in node.value for found in _duplicates(child)]
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    seen: set[str] = set()
-    mistakes = []
-    for key, child in node.value:
-        if str(key.value) in seen:
-            mistakes.append((key.start_mark.line + 1, f"{key.value}: this key stands here twice"))
-        seen.add(str(key.value))
-        mistakes += _duplicates(child)
-    return mistakes
+def _alike(config: Config, root: yaml.Node) -> list[mistakes.Mistake]:
+    """Cameras whose names would be taken for each other."""
+    names = [camera.name for camera in config.cameras]
+    found = []
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            what = f"{name!r} is the name of another camera already"
+        elif config.sparkplug and name.lower() in map(str.lower, names[:index]):
+            what = f"{name!r} is another camera's name but for capital letters; "
+            what += "Sparkplug hosts may take the two for one"
+        else:
+            continue
+        found.append((mistakes.line(root, ("cameras", index, "name")), f"cameras.{index}.name: {what}"))
+    return found

@@ -18,9 +18,9 @@ import cv2
 import yaml
 
 from edge import broker, overlay, selftest
-from edge.config import MqttSettings
 from edge.errors import StorageError, TransportError
 from edge.segment import segment
+from edge.uplink import MqttSettings
 from edge.watch import Board, watch
 
 PATIENCE_S = 25.0  # for the first leak

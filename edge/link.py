@@ -22,7 +22,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.config import BrokerAddress, MqttSettings
+from edge.uplink import BrokerAddress, MqttSettings
 
 log = logging.getLogger("mqtt")
 

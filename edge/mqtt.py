@@ -22,13 +22,13 @@ from typing import Any
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.command import MAX_BYTES
-from edge.config import BrokerAddress, MqttSettings, OutboxSettings
 from edge.courier import Courier
 from edge.errors import ConfigError, TransportError
 from edge.link import Client, Link, expiring, session
 from edge.outbox import Outbox, Standing, default_path
 from edge.payload import encode
 from edge.store import Message, Priority
+from edge.uplink import BrokerAddress, MqttSettings, OutboxSettings
 
 log = logging.getLogger("mqtt")
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.config import OutboxSettings
 from edge.store import BEFORE_ALL, Message, Priority, Store
+from edge.uplink import OutboxSettings
 
 log = logging.getLogger("outbox")
 

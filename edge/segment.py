@@ -19,7 +19,7 @@ from edge import __version__, camera, capture, cluster, condition, overlay, payl
 from edge.camera import CameraCalibration
 from edge.capture import SourceOptions
 from edge.capture.credentials import find
-from edge.condition import AlarmSettings, Condition
+from edge.condition import Condition
 from edge.config import EvidenceSettings
 from edge.errors import BrokenSource, ConfigError, StorageError
 from edge.evidence import Keeper
@@ -29,8 +29,10 @@ from edge.geo.pose import Pose
 from edge.health import clock_synchronised
 from edge.pipeline import Informed, Step, process
 from edge.progress import progress
+from edge.recorder import Recorder
 from edge.records import Event, Provenance, Summary
 from edge.rendering import PLAIN, Rendering
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, open_segmenter
 from edge.summary import Summariser
 from edge.vantage import GeoSettings
@@ -178,7 +180,7 @@ class Leaks:
         self._keeper = None
         if with_evidence:
             self._keeper = Keeper("segment", EvidenceSettings(path=out / "leaks"), lambda *_: None)
-            self._recorder = self._keeper.recorder(camera)
+            self._recorder = Recorder(camera, self._keeper)
         self._way: list[tuple[tuple[float, float, float], str]] = []  # longitude, latitude, altitude; time
         self._seen = -math.inf  # when the camera's place was noted
         self._last: dict[str, Event] = {}  # of each leak

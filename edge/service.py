@@ -21,7 +21,7 @@ from edge.backend import Backend
 from edge.camera import CameraCalibration
 from edge.capture import without_credentials
 from edge.channel import Channel
-from edge.config import AlarmSettings, CameraSettings, Config
+from edge.config import CameraSettings, Config
 from edge.contract import ModelSpec
 from edge.errors import ConfigError, FgstpError
 from edge.evidence import Keeper
@@ -31,6 +31,7 @@ from edge.homeassistant import discovery
 from edge.mqtt import Publisher
 from edge.records import Provenance
 from edge.reload import Difference, Reread, difference, without_value
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter, load_model
 from edge.transports import Transports, sparkplug_for
 from edge.watchdog import Watchdog

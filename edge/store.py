@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edge.config import OutboxSettings
+from edge.uplink import OutboxSettings
 
 OVERHEAD = 64  # bytes counted for each message on top of topic and body
 BEFORE_ALL = -(1 << 63)  # less than any id; what `adopt` puts in front may have ids below 1

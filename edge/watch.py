@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge import mqtt
-from edge.config import MqttSettings
+from edge.uplink import MqttSettings
 
 SEEN = ("event", "alarm", "status")
 SHOWN_EVENTS = 8

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from calibration.footage import Footage
 from calibration.render import RenderedClip, Renderer
-from calibration.scene import Footage
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from calibration.leak import Leak
 from calibration.noise import NoiseBank
-from calibration.plume import Leak, simulate
+from calibration.plume import simulate
 from edge import contract, selftest
 from edge.records import Array
 from edge.segmenter import Segmenter

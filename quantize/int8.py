@@ -31,8 +31,8 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import edge.backend
+from calibration.footage import Footage
 from calibration.render import RenderedClip, Renderer
-from calibration.scene import Footage
 from edge.contract import ModelSpec
 from edge.contract import load as load_spec
 from edge.errors import FgstpError, ModelError

@@ -15,8 +15,8 @@ import pytest
 
 from edge import mqtt
 from edge.broker import Broker, find, free_port, serve
-from edge.config import MqttSettings
 from edge.payload import SCHEMAS
+from edge.uplink import MqttSettings
 
 EXPECTED_SKIPS = ("no NVIDIA GPU",)  # how the reasons begin that even CI accepts: what its machines cannot have
 

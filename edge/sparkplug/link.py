@@ -17,8 +17,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge import link, mqtt
-from edge.config import MqttSettings
 from edge.sparkplug.node import Publication
+from edge.uplink import MqttSettings
 
 WITH_WILL = "Disconnect with will message"  # MQTT 5 reason code 0x04: what Sparkplug asks for
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from edge.config import MqttSettings, SparkplugSettings
 from edge.outbox import Outbox, Standing, default_path
 from edge.sparkplug.command import Command, asks_rebirth, commands
 from edge.sparkplug.history import History
@@ -21,6 +20,7 @@ from edge.sparkplug.link import Link
 from edge.sparkplug.node import NAMESPACE, Change, EdgeNode
 from edge.sparkplug.session import Do, Phase, Session
 from edge.sparkplug.speaker import Speaker
+from edge.uplink import MqttSettings, SparkplugSettings
 
 log = logging.getLogger("sparkplug")
 

@@ -13,8 +13,8 @@ from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all
 from calibration import clips
 from calibration.clips import Box, Boxes, Clip, MaskFiles
 from edge import contract
-from edge.config import AlarmSettings
 from edge.errors import SourceError
+from edge.rules import AlarmSettings
 
 WIDTH, HEIGHT, FPS = 320, 240, 15.0
 ONSET, FRAMES = 45, 90

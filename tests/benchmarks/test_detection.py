@@ -15,8 +15,8 @@ from benchmarks.detection import FPS, ONSET_S, VIEW, Case, Trial
 from benchmarks.evaluate import Method
 from calibration import clips
 from calibration.release import Release
-from edge.config import AlarmSettings
 from edge.records import Array
+from edge.rules import AlarmSettings
 from tests.edge.fakes import FakeSegmenter
 
 CASE = Case(0, 4.0, 0.05, "still", None)

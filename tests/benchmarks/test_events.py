@@ -5,7 +5,8 @@ import math
 import pytest
 
 from benchmarks.events import EventScore, Started
-from edge.condition import AlarmSettings, Condition, step
+from edge.condition import Condition, step
+from edge.rules import AlarmSettings
 from tests.edge.summaries import summary
 
 FPS = 10.0

@@ -15,8 +15,8 @@ from benchmarks.site import Tally
 from calibration.clips import Clip, GasFree
 from calibration.noise import NoiseBank
 from edge import contract
-from edge.condition import AlarmSettings
 from edge.records import Frame
+from edge.rules import AlarmSettings
 from tests.edge.fakes import FakeSegmenter, picture
 
 FPS = 30.0

@@ -9,10 +9,11 @@ import pytest
 
 from calibration.flight import Flight, look, steps, track
 from calibration.follow import born, carried, evidence
+from calibration.leak import draw_leak
+from calibration.movers import Mover
 from calibration.noise import NoiseBank
-from calibration.plume import draw_leak, simulate
+from calibration.plume import simulate
 from calibration.render import GAS, UNKNOWN, Renderer, label
-from calibration.scene import Mover
 from calibration.terrain import Layer, overflight
 
 SIZE = (96, 112)

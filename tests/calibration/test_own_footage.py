@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration.footage import Footage
 from calibration.render import Renderer
-from calibration.scene import Footage
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.leak import draw_leak
 from calibration.noise import NoiseBank, divergence_free, fractal
-from calibration.plume import draw_leak, simulate
+from calibration.plume import simulate
 from calibration.render import GAS, NONE, UNKNOWN, Renderer, label
 
 SIZE = (96, 112)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.config import OutboxSettings
 from edge.outbox import Outbox
 from edge.store import OVERHEAD, Message, Priority
+from edge.uplink import OutboxSettings
 
 ALARM, STATE, TELEMETRY, SNAPSHOT = Priority.ALARM, Priority.STATE, Priority.TELEMETRY, Priority.SNAPSHOT
 SMALL = OutboxSettings(max_bytes=100_000)

@@ -12,10 +12,10 @@ from edge import mqtt, payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
-from edge.config import MqttSettings, SparkplugSettings
 from edge.records import Provenance
 from edge.sparkplug import Command, Publisher
 from edge.sparkplug.codec import Metric, Payload, Type, encode
+from edge.uplink import MqttSettings, SparkplugSettings
 from tests.edge.sparkplug_wire import Door, Packet, Transcript
 from tests.edge.summaries import UTC, summary
 

@@ -16,8 +16,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.broker import HOST
-from edge.config import MqttSettings
 from edge.sparkplug.codec import Payload, decode
+from edge.uplink import MqttSettings
 
 KINDS = {1: "CONNECT", 3: "PUBLISH", 8: "SUBSCRIBE", 12: "PINGREQ", 13: "PINGRESP", 14: "DISCONNECT"}
 

@@ -15,11 +15,11 @@ import pytest
 
 from edge import mqtt
 from edge.broker import Broker, free_port, serve
-from edge.config import MqttSettings, SparkplugSettings
 from edge.errors import TransportError
 from edge.homeassistant import discovery
 from edge.mqtt import TOPICS, Publisher
 from edge.sparkplug import Publisher as Sparkplug
+from edge.uplink import MqttSettings, SparkplugSettings
 from tests.edge.test_mqtt import STOPPED, WILL
 
 ACL = Path(__file__).parents[2] / "docs" / "mosquitto.acl"

@@ -11,8 +11,8 @@ import pytest
 
 from edge import camera, contract
 from edge.camera import CameraCalibration, Plane
-from edge.config import AlarmSettings
 from edge.errors import ConfigError, StorageError
+from edge.rules import AlarmSettings
 from tests.edge.calibrations import calibration
 
 CORNER = np.zeros((120, 160), bool)

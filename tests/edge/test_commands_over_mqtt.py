@@ -16,10 +16,10 @@ import pytest
 from edge import mqtt, payload
 from edge.annunciator import Annunciator
 from edge.broker import free_port, serve
-from edge.config import MqttSettings, OutboxSettings
 from edge.mqtt import Publisher
 from edge.outbox import Outbox, default_path
 from edge.rules import AlarmSettings
+from edge.uplink import MqttSettings, OutboxSettings
 from tests.conftest import Ear
 from tests.edge.summaries import UTC, summary
 from tests.edge.test_mqtt import MADE_BY, ONLINE, WILL
@@ -167,7 +167,7 @@ def test_an_action_its_record_and_its_answer_survive_a_kill_together(a_broker):
     port = free_port()
     settings = a_broker.settings(port)
     program = (
-        "import json, os, signal, sys, time\nfrom edge import payload\nfrom edge.config import MqttSettings\n"
+        "import json, os, signal, sys, time\nfrom edge import payload\nfrom edge.uplink import MqttSettings\n"
         "from tests.edge.test_commands_over_mqtt import Annunciator, BRISK, MADE_BY, Publisher, UTC, WILL\n"
         "p = Publisher(MqttSettings(host='127.0.0.1', port=int(sys.argv[1])), 'box', will=WILL)\n"
         "p.start()\na = Annunciator('north', {'': BRISK})\n"

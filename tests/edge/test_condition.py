@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.condition import AlarmSettings, Condition, Phase, abandoned, interrupted, kept, resumed, step
+from edge.condition import Condition, Phase, abandoned, interrupted, kept, resumed, step
 from edge.records import Event, Quality, Summary
+from edge.rules import AlarmSettings
 from tests.edge.summaries import summary
 
 SETTINGS = AlarmSettings(on_delay_s=1.5, persistence=0.7, min_confidence=0.7)

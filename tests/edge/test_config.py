@@ -9,9 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from edge.config import Config, SparkplugSettings, load, parse, schema
+from edge.config import Config, load, parse, schema
 from edge.errors import ConfigError
 from edge.rendering import Range, Rendering
+from edge.uplink import SparkplugSettings
 
 GOOD = """\
 device: box-7

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from edge import courier
-from edge.config import OutboxSettings
 from edge.courier import Courier
 from edge.outbox import Outbox
 from edge.store import Message, Priority
+from edge.uplink import OutboxSettings
 
 
 class Hand:

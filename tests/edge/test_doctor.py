@@ -9,8 +9,8 @@ import pytest
 
 from edge import doctor, reach
 from edge.broker import free_port
-from edge.config import MqttSettings
 from edge.reach import Finding
+from edge.uplink import MqttSettings
 from tests.edge.fakes import write_clip
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import downtime, payload
-from edge.config import OutboxSettings
 from edge.downtime import SETTLE_S, Downtime, Validity, closed, reasons, resumed, saved, step
 from edge.mqtt import Publisher
 from edge.outbox import Outbox, default_path
 from edge.records import Quality
+from edge.uplink import OutboxSettings
 from tests.conftest import check
 from tests.edge.summaries import UTC
 from tests.edge.test_mqtt import STOPPED, WILL

@@ -16,13 +16,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import condition, evidence, payload
-from edge.config import AlarmSettings, EvidenceSettings
+from edge import condition, evidence, payload, recorder
+from edge.config import EvidenceSettings
 from edge.errors import StorageError
-from edge.evidence import Keeper, Recorder
+from edge.evidence import Keeper
 from edge.mqtt import Publisher
 from edge.pipeline import Step
+from edge.recorder import Recorder
 from edge.records import Event, Frame
+from edge.rules import AlarmSettings
 from tests.conftest import check
 from tests.edge.fakes import FakeSegmenter, picture
 from tests.edge.summaries import UTC, summary
@@ -48,7 +50,7 @@ class Site:
         self.root = folder / "evidence"
         self.said: list[dict[str, Any]] = []
         self.keeper = Keeper("box", settings.model_copy(update={"path": self.root}), self._hear)
-        self.recorder: Recorder = self.keeper.recorder("north")
+        self.recorder = Recorder("north", self.keeper)
         self.events: list[Event] = []
         self._alarm = condition.Condition()
 
@@ -126,7 +128,7 @@ def test_a_leak_that_is_over_leaves_its_whole_history(site):
 
 
 def test_the_history_of_a_leak_without_end_stays_bounded(site, monkeypatch):
-    monkeypatch.setattr(evidence, "HISTORY", 20)
+    monkeypatch.setattr(recorder, "HISTORY", 20)
     site.leak()
     start, update = site.events[0], site.events[1]
     for number in range(1000):
@@ -320,7 +322,7 @@ def test_messages_go_through_the_outbox_behind_the_events(broker, ear, tmp_path)
     keeper = Keeper(
         "box", SETTINGS.model_copy(update={"path": tmp_path / "e", "publish": "snapshot"}), publisher.publish
     )
-    recorder = keeper.recorder("north")
+    recorder = Recorder("north", keeper)
     keeper.start()
     recorder.offer(step_of(0))
     recorder.snapshot()

@@ -19,7 +19,7 @@ import pytest
 
 from edge import segment as module
 from edge.__main__ import main
-from edge.config import AlarmSettings
+from edge.rules import AlarmSettings
 from edge.segment import segment
 from edge.vantage import GeoSettings
 from tests.conftest import check

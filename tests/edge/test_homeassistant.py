@@ -12,9 +12,10 @@ import pytest
 from edge import mqtt, payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
-from edge.condition import AlarmSettings, Condition, step
+from edge.condition import Condition, step
 from edge.homeassistant import discovery
 from edge.mqtt import Publisher
+from edge.rules import AlarmSettings
 from tests.edge.summaries import UTC, summary
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, until_connected
 

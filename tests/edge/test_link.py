@@ -19,9 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge import courier, link, mqtt
 from edge.broker import HOST, Broker, free_port, serve
-from edge.config import BrokerAddress, MqttSettings, TlsSettings
 from edge.mqtt import Publisher
 from edge.sparkplug import link as sparkplug_link
+from edge.uplink import BrokerAddress, MqttSettings, TlsSettings
 from tests.conftest import Ear
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, events_of_a_leak, until_connected
 

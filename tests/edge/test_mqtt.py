@@ -16,12 +16,13 @@ from edge import courier, mqtt, payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
-from edge.condition import AlarmSettings, Condition, step
-from edge.config import MqttSettings, TlsSettings
+from edge.condition import Condition, step
 from edge.errors import ConfigError, TransportError
 from edge.mqtt import Publisher, credentials
 from edge.records import Provenance
+from edge.rules import AlarmSettings
 from edge.store import Priority
+from edge.uplink import MqttSettings, TlsSettings
 from tests.conftest import Ear
 from tests.edge.summaries import UTC, summary
 
@@ -75,7 +76,7 @@ def test_messages_arrive_on_their_topics_and_state_stays(broker, ear, protocol):
 
 def test_a_killed_device_is_declared_offline_by_its_last_will(broker, ear):
     program = (
-        "import sys, time\nfrom edge.config import MqttSettings\nfrom edge.mqtt import Publisher\n"
+        "import sys, time\nfrom edge.uplink import MqttSettings\nfrom edge.mqtt import Publisher\n"
         "from tests.edge.test_mqtt import ONLINE, WILL\n"
         "p = Publisher(MqttSettings(host='127.0.0.1', port=int(sys.argv[1])), 'box', will=WILL)\n"
         "p.publish('status', ONLINE)\np.start()\ntime.sleep(60)\n"
@@ -140,7 +141,7 @@ def test_events_of_a_killed_process_arrive_once_it_is_back(a_broker, protocol):
     settings = a_broker.settings(port).model_copy(update={"protocol": protocol})
     events = events_of_a_leak()
     program = (
-        "import os, signal, sys, time\nfrom edge.config import MqttSettings\nfrom edge.mqtt import Publisher\n"
+        "import os, signal, sys, time\nfrom edge.uplink import MqttSettings\nfrom edge.mqtt import Publisher\n"
         "from tests.edge.test_mqtt import WILL, events_of_a_leak\n"
         "p = Publisher(MqttSettings(host='127.0.0.1', port=int(sys.argv[1])), 'box', will=WILL)\n"
         "p.start()\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import OutboxSettings
 from edge.outbox import default_path
 from edge.store import Message
+from edge.uplink import OutboxSettings
 from tests.edge.outboxes import (
     ALARM,
     KB,

@@ -6,8 +6,8 @@ import multiprocessing
 import shutil
 from pathlib import Path
 
-from edge.config import OutboxSettings
 from edge.outbox import Outbox
+from edge.uplink import OutboxSettings
 from tests.edge.outboxes import (
     TELEMETRY,
     message,

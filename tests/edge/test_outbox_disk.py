@@ -7,9 +7,9 @@ import sqlite3
 import pytest
 
 from edge import outbox
-from edge.config import OutboxSettings
 from edge.outbox import Outbox
 from edge.store import Store
+from edge.uplink import OutboxSettings
 from tests.edge.outboxes import (
     FULL,
     READ_ONLY,

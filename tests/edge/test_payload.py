@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from edge import payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
-from edge.condition import AlarmSettings, Condition, interrupted, step
+from edge.condition import Condition, interrupted, step
 from edge.mqtt import TOPICS
 from edge.records import Provenance, Quality
+from edge.rules import AlarmSettings
 from tests.conftest import check
 from tests.edge.summaries import UTC, summary
 

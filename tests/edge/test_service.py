@@ -16,10 +16,12 @@ import pytest
 import yaml
 
 from edge import feed, mqtt, playback, service
-from edge.config import AlarmSettings, CameraSettings, Config, HealthSettings, OutboxSettings
+from edge.config import CameraSettings, Config, HealthSettings
 from edge.errors import BrokenSource, ConfigError, SourceError
 from edge.outbox import Outbox
 from edge.records import Frame
+from edge.rules import AlarmSettings
+from edge.uplink import OutboxSettings
 from tests.edge.calibrations import calibration
 from tests.edge.fakes import FPS, FakeSegmenter, picture, write_clip
 

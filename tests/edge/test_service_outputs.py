@@ -15,15 +15,9 @@ from typing import Any
 
 from edge import mqtt
 from edge.broker import free_port
-from edge.config import (
-    CameraSettings,
-    EvidenceSettings,
-    HealthSettings,
-    HomeAssistantSettings,
-    PrometheusSettings,
-    SparkplugSettings,
-)
+from edge.config import CameraSettings, EvidenceSettings, HealthSettings, PrometheusSettings
 from edge.sparkplug.codec import Metric, Payload, Type, decode, encode
+from edge.uplink import HomeAssistantSettings, SparkplugSettings
 from tests.edge.fakes import write_clip
 from tests.edge.test_service import config_for, running, segmenter
 

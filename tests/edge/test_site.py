@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from edge import site
+from edge import exclusion, site
 from edge.camera import CameraCalibration, FalseAlarms
-from edge.condition import AlarmSettings
 from edge.errors import ConfigError, SourceError
 from edge.records import Array, Frame
+from edge.rules import AlarmSettings
 from edge.segmenter import Segmenter
 from edge.study import Study
 from tests.edge import models, scenes
@@ -171,7 +171,7 @@ def test_flicker_all_over_leaves_most_of_the_view():
         return seen
 
     made = calibrate(film(20, sparks))
-    assert 0 < made.excluded.array.mean() <= site.MOST + made.frozen.array.mean()
+    assert 0 < made.excluded.array.mean() <= exclusion.MOST + made.frozen.array.mean()
     assert made.before.events > 0
 
 

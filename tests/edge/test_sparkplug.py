@@ -15,7 +15,7 @@ import pytest
 
 from edge import mqtt
 from edge.broker import Broker, free_port, serve
-from edge.config import CameraSettings, MqttSettings, OutboxSettings, SparkplugSettings, parse
+from edge.config import CameraSettings, parse
 from edge.errors import ConfigError
 from edge.outbox import Outbox
 from edge.sparkplug import Publisher, session
@@ -23,6 +23,7 @@ from edge.sparkplug.codec import Metric, Type, decode
 from edge.sparkplug.table import CAMERA, WRITABLE
 from edge.sparkplug.table import NODE as NODE_ROWS
 from edge.store import Message, Priority
+from edge.uplink import MqttSettings, OutboxSettings, SparkplugSettings
 from tests.edge import test_sparkplug_births, test_sparkplug_data, test_sparkplug_sessions
 from tests.edge.sparkplug_story import CAMERAS, GROUP, HOST_ID, NODE, Host, alarm, playing
 from tests.edge.sparkplug_wire import Packet
@@ -127,7 +128,7 @@ def test_a_killed_process_is_declared_dead_and_the_next_one_counts_on(
     broker: MqttSettings, state_directory: Path
 ) -> None:
     program = (
-        "import sys, time\nfrom edge.config import MqttSettings, SparkplugSettings\n"
+        "import sys, time\nfrom edge.uplink import MqttSettings, SparkplugSettings\n"
         "from edge.sparkplug import Publisher\n"
         "broker = MqttSettings(host='127.0.0.1', port=int(sys.argv[1]))\n"
         "p = Publisher(SparkplugSettings(group_id='g'), broker, 'box', ['a'])\n"

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from edge.config import MqttSettings, OutboxSettings, SparkplugSettings
 from edge.sparkplug import Command, Publisher, codec
 from edge.sparkplug.command import REBIRTH
 from edge.sparkplug.session import Phase
 from edge.sparkplug.table import WRITABLE
+from edge.uplink import MqttSettings, OutboxSettings, SparkplugSettings
 
 COUNT = int(os.environ.get("FGSTP_FUZZ", "6000"))
 NCMD, DCMD, STATE = "spBv1.0/plant/NCMD/box", "spBv1.0/plant/DCMD/box/north", "spBv1.0/STATE/scada"

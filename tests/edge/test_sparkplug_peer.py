@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edge.config import MqttSettings
 from edge.sparkplug.table import CAMERA, NODE, WRITABLE
+from edge.uplink import MqttSettings
 from tests.edge.sparkplug_story import EVENT, GROUP, HEALTH, HOST_ID, STATUS, alarm, playing
 from tests.edge.sparkplug_story import NODE as NAME
 

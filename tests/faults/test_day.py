@@ -20,11 +20,13 @@ import pytest
 from edge import channel, link, mqtt, payload
 from edge.broker import Broker, free_port, serve
 from edge.channel import Channel
-from edge.config import AlarmSettings, CameraSettings, EvidenceSettings, OutboxSettings
+from edge.config import CameraSettings, EvidenceSettings
 from edge.evidence import Keeper
 from edge.mqtt import Publisher
 from edge.outbox import Outbox
 from edge.records import Frame, Provenance, Quality, Segmentation
+from edge.rules import AlarmSettings
+from edge.uplink import OutboxSettings
 from tests.conftest import check
 from tests.edge.test_link import Proxy, until
 from tests.faults.record import Heard, violations

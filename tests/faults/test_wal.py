@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import OutboxSettings
 from edge.outbox import Outbox
 from edge.store import Message, Priority
+from edge.uplink import OutboxSettings
 from tests.faults import wal
 
 
