@@ -106,7 +106,7 @@ class Key:
         one, none = np.ones_like(x), np.zeros_like(x)
         moved = np.stack((one, none, x, -y, x, y)), np.stack((none, one, y, x, -y, x))
         self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
-        normal = ridged(self._slopes @ self._slopes.T) + np.diag(TIGHT * CORRELATED * QUIET**2)
+        normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
         self._inverse: Array = np.linalg.solve(normal, self._slopes)
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
@@ -181,7 +181,7 @@ class Key:
             noise = CORRELATED * (float(energy @ square) / whole + 1e-10)
             weighed = self._slopes * weight
             held = TIGHT * noise
-            spread = inverse(ridged(weighed @ self._slopes.T) + np.diag(held))
+            spread = inverse(ridged(weighed @ self._slopes.T, held))
             step = spread @ (weighed @ rest + held * self._turned(warp))
             warp = warp @ inverse(self._moved(step))
             if (length := self._length(step)) < CLOSE:
@@ -228,10 +228,12 @@ def median(values: Array) -> float:
     return float(np.partition(values, half)[half])
 
 
-def ridged(normal: Array) -> Array:
-    """A normal matrix that can be solved, whatever is in it."""
+def ridged(normal: Array, held: Array) -> Array:
+    """A normal matrix that can be solved, whatever is in it; `held` as TIGHT."""
     made = normal.astype(np.float64)
-    made += np.diag(1e-6 * made.diagonal() + 1e-12)
+    diagonal = made.reshape(-1)[:: len(made) + 1]
+    diagonal *= 1 + 1e-6
+    diagonal += held + 1e-12
     return made
 
 

@@ -156,6 +156,5 @@ class Steady:
 def overlap(transform: Array, size: tuple[int, int]) -> float:
     """Share of a picture (width, height) that lies over the key after a transform, roughly: 1 less its middle's way."""
     width, height = size
-    middle = transform @ (width / 2, height / 2, 1)
-    across, down = np.abs(middle[:2] / middle[2] - (width / 2, height / 2)) / size
-    return float(max(0.0, 1 - across) * max(0.0, 1 - down))
+    right, down, far = (float(value) for value in transform @ (width / 2, height / 2, 1.0))
+    return max(0.0, 1 - abs(right / far / width - 0.5)) * max(0.0, 1 - abs(down / far / height - 0.5))
