@@ -3,13 +3,15 @@
     python -m benchmarks.registration --data ../shared/data --json benchmarks/registration.json
     python -m benchmarks.registration --data ../shared/data --stills 4 --seconds 2
 
-A virtual camera cuts 320 x 240 px out of larger stills, by a motion that is known to the last digit: a pan, a tilt, a
-shake, a turn, a zoom, each seeded. Noise of one grey level and the rounding to 8 bits come after the cut. The error is
-that of a place of the past picture, 0.133 s and 0.533 s ago, as `edge.steady` lays it: the root mean square over a grid
-of the present view, in px of the model's input. Frames that are flagged as lost have none and are counted.
+`calibration.flight`'s virtual camera of 320 x 240 px flies over larger stills by a motion that is known to the last
+digit: a pan, a tilt, a shake, an orbit, a zoom, each seeded. Noise of one grey level and the rounding to 8 bits come
+after the cut, then what the device makes of it: the picture that the model looks at. The error is that of a place of
+the past picture, 0.133 s and 0.533 s ago, as `edge.steady` lays it: the root mean square over a grid of the present
+view, in px of the camera. Frames that are flagged as lost have none and are counted.
 
 Untextured pictures are the same stills, all structure taken away but the noise: there every frame must be flagged once
-the camera has moved. The cost is the CPU time of one frame, that of the registration and that of the ring.
+the camera has moved. The cost is CPU time: that of the registration, and that of all of a step of the shipped model
+with a view that pans and with one that stands, in turns.
 """
 
 from __future__ import annotations
@@ -26,115 +28,127 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.table import show
 from calibration.clips import aerial_stills, root, thermal_background
+from calibration.flight import FLIGHTS, Flight, look, track
 from edge import contract
+from edge.contract import ModelSpec
 from edge.errors import FgstpError, SourceError
+from edge.preprocess import Preprocessor
 from edge.quality import CHECK_S
-from edge.records import STILL, Array
-from edge.ring import Ring
+from edge.records import STILL, Array, Frame
+from edge.segmenter import Segmenter, load_model
 from edge.steady import State, Steady
-from edge.warp import between, carried
+from edge.warp import between, carried, in_cells, shifted
 
-WIDTH, HEIGHT, FPS = 320, 240, 15.0
+MODEL = "student.int8"
+WIDTH, HEIGHT, FPS = 320, 240, 15.0  # of the camera
 LAGS = {"short": 2, "long": 8}  # frames: 0.133 s and 0.533 s
-MOTIONS = ("still", "pan", "tilt", "shake", "turn", "zoom")
+MOTIONS = ("still", "pan", "tilt", "shake", "orbit", "zoom")
+SPEED, ZOOM = (0.5, 2.5), 0.1  # px a frame of a pan or tilt; e-foldings of scale to either side, in a second
+EDGE = 10  # px of the still that no pan reaches
 FLAT_AFTER = 2.0  # seconds into a flight whose ground loses its structure
+WARM = 20  # frames before costs count
 GRID: Array = np.stack(np.meshgrid(np.linspace(20, 300, 5), np.linspace(20, 220, 4)), axis=-1).reshape(-1, 2)
 
 
-def flight(motion: str, size: tuple[int, int], frames: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Px of each frame -> px of the still (width, height), (3, 3)."""
-    speed, angle = rng.uniform(0.5, 2.5), {"pan": 0.0, "tilt": np.pi / 2}.get(motion, 0.0)
-    room = np.array([size[0] - WIDTH, size[1] - HEIGHT]) / 2 - 10
-    for at in range(frames):
-        turn, zoom, shift = 0.0, 1.0, np.zeros(2)
-        if motion in ("pan", "tilt"):
-            way = speed * at * np.array([np.cos(angle), np.sin(angle)])
-            shift = room - np.abs((way + room) % (4 * room) - 2 * room)  # there and back
-        elif motion == "shake":
-            shift, turn = rng.normal(0, 3, 2), rng.normal(0, 0.003)
-        elif motion == "turn":
-            turn = 0.15 * np.sin(2 * np.pi * at / 60)
-        elif motion == "zoom":
-            zoom = 1 + 0.1 * np.sin(2 * np.pi * at / 60)
-        yield placed(np.array(size) / 2 + shift, turn, zoom)
+def flight(motion: str, size: tuple[int, int], rng: np.random.Generator) -> Flight:
+    """How the camera goes over a still (width, height)."""
+    speed = float(rng.uniform(*SPEED))
+    room = (size[0] - WIDTH) / 2 - EDGE, (size[1] - HEIGHT) / 2 - EDGE
+    return {
+        "still": FLIGHTS["still"],
+        "pan": Flight(pan=speed, room=room),
+        "tilt": Flight(tilt=speed, room=room),
+        "shake": FLIGHTS["shake"],
+        "orbit": FLIGHTS["orbit"],
+        "zoom": Flight(climb=ZOOM / FPS, height=ZOOM),
+    }[motion]
 
 
-def placed(middle: Array, turn: float, zoom: float) -> Array:
-    """The view whose middle lies there on the still."""
-    cos, sin = zoom * np.cos(turn), zoom * np.sin(turn)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    made = np.eye(3)
-    made[:2, :2], made[:2, 2] = linear, middle - linear @ np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
-    return made
+def flown(still: Array, motion: str, frames: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Px of each frame -> px of the still, (3, 3); the flight begins in its middle."""
+    height, width = still.shape
+    middle = shifted((width - WIDTH) / 2, (height - HEIGHT) / 2)
+    yield from middle @ track(rng, flight(motion, (width, height), rng), (HEIGHT, WIDTH), frames)
 
 
 def shot(still: Array, view: Array, rng: np.random.Generator, noise: float) -> Array:
-    """The plane (h, w) float32 0..1 that the camera sees there, through 8 bits."""
-    cut = cv2.warpAffine(still, view[:2], (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-    grey = np.clip(np.rint(cut + rng.normal(0, noise, cut.shape)), 0, 255)
-    return grey.astype(np.float32) / np.float32(255)
+    """What the camera sees there, (H, W) uint8."""
+    cut = look(still, view, (HEIGHT, WIDTH))
+    return np.clip(np.rint(cut + rng.normal(0, noise, cut.shape)), 0, 255).astype(np.uint8)
 
 
-def fly(still: Array, motion: str, frames: int, seed: int, noise: float) -> dict[str, Any]:
-    """Errors (px) by lag, how many frames were flagged, and CPU seconds a frame."""
+class Eye:
+    """What the device's registration makes of a camera's pictures."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._preprocessor = Preprocessor(spec)
+        self._steady = Steady()
+        self._px = spec.size[0] / WIDTH
+        self.cost: list[float] = []  # CPU seconds of each picture
+
+    def step(self, image: Array, at: int) -> tuple[Array, State, bool]:
+        """The view (3, 3), px of the camera -> px of its ground, what is known of it, and whether the ground is new."""
+        plane = self._preprocessor.step(image)[0, 0]
+        began = time.thread_time()
+        sight = self._steady.step(plane, at / FPS, look=at % round(CHECK_S * FPS) == 0)
+        self.cost.append(time.thread_time() - began)
+        return in_cells(sight.view, self._px), sight.state, sight.renewed
+
+
+def fly(spec: ModelSpec, still: Array, motion: str, frames: int, seed: int, noise: float) -> dict[str, Any]:
+    """Errors (px of the camera) by lag, how many frames were flagged, and CPU seconds a frame."""
     rng = np.random.default_rng(seed)
-    steady = Steady()
+    eye = Eye(spec)
     past: list[tuple[Array, Array, State]] = []
-    cost: list[float] = []
     errors: dict[str, list[float]] = {name: [] for name in LAGS}
     lost = 0
-    for at, truth in enumerate(flight(motion, still.shape[::-1], frames, rng)):
-        plane = shot(still, truth, rng, noise)
-        began = time.thread_time()
-        sight = steady.step(plane, at / FPS, look=at % round(CHECK_S * FPS) == 0)
-        cost.append(time.thread_time() - began)
-        past = [] if sight.renewed else past
-        past.append((truth, sight.view, sight.state))
-        lost += sight.state is State.LOST
+    for at, truth in enumerate(flown(still, motion, frames, rng)):
+        view, state, renewed = eye.step(shot(still, truth, rng, noise), at)
+        past = [] if renewed else past
+        past.append((truth, view, state))
+        lost += state is State.LOST
         for name, lag in LAGS.items():
-            if len(past) > lag and State.LOST not in (sight.state, past[-1 - lag][2]):
-                errors[name].append(apart(past[-1], past[-1 - lag]))
-    return {"errors": errors, "lost": lost, "frames": frames, "cost": cost}
+            if len(past) > lag and State.LOST not in (state, past[-1 - lag][2]):
+                errors[name].append(apart(past[-1][:2], past[-1 - lag][:2]))
+    return {"errors": errors, "lost": lost, "frames": frames, "cost": eye.cost}
 
 
-def apart(now: tuple[Array, Array, State], then: tuple[Array, Array, State]) -> float:
-    """How far off the found transform is from the true one, px, root mean square over the view."""
-    found, true = (between(a, b) for a, b in ((now[1], then[1]), (now[0], then[0])))
+def apart(now: tuple[Array, Array], then: tuple[Array, Array]) -> float:
+    """How far off the found transform is from the true one, px, root mean square over the view. `now` and `then` are
+    the true and the found view."""
+    true, found = (between(a, b) for a, b in zip(now, then, strict=True))
     off = carried(GRID, STILL if found is None else found) - carried(GRID, STILL if true is None else true)
     return float(np.sqrt(np.square(off).sum(axis=1).mean()))
 
 
-def faded(still: Array, seed: int, noise: float, frames: int) -> dict[str, Any]:
+def faded(spec: ModelSpec, still: Array, seed: int, noise: float, frames: int) -> dict[str, Any]:
     """A pan whose ground loses its structure: how many frames are flagged after half a second without."""
     rng = np.random.default_rng(seed)
-    steady, flagged, seen = Steady(), 0, 0
-    for at, view in enumerate(flight("pan", still.shape[::-1], frames, rng)):
+    eye, flagged, seen = Eye(spec), 0, 0
+    for at, view in enumerate(flown(still, "pan", frames, rng)):
         flat = at / FPS >= FLAT_AFTER
-        plane = shot(np.full_like(still, still.mean()) if flat else still, view, rng, noise)
-        sight = steady.step(plane, at / FPS)
+        _, state, _ = eye.step(shot(np.full_like(still, still.mean()) if flat else still, view, rng, noise), at)
         if at / FPS >= FLAT_AFTER + 0.5:
-            seen, flagged = seen + 1, flagged + (sight.state is State.LOST)
+            seen, flagged = seen + 1, flagged + (state is State.LOST)
     return {"frames": seen, "flagged": flagged}
 
 
-def ring_cost(frames: int) -> dict[str, float]:
-    """CPU ms that a step of the shipped model's ring takes, with a view that stands and one that moves."""
-    spec, _ = contract.load("student.int8")
+def step_cost(still: Array, frames: int, noise: float) -> dict[str, float]:
+    """CPU ms that a step of the shipped model takes while the view stands and while it pans, and what is added by the
+    pan; medians, of steps in turns."""
+    spec, backend = load_model(MODEL)
     rng = np.random.default_rng(0)
-    frame = rng.random(spec.inputs["frame"].shape, np.float32)
-    outputs = {name: rng.random(tensor.shape, np.float32) for name, tensor in spec.outputs.items()}
-    found = {}
-    for name, speed in (("still", 0.0), ("moving", 1.7)):
-        ring, cost = Ring(spec), []
-        for at in range(frames):
-            view = np.eye(3)
-            view[0, 2] = speed * at
-            began = time.thread_time()
-            ring.read(at / FPS, frame, view)
-            ring.write(at / FPS, frame, outputs, view)
-            cost.append(time.thread_time() - began)
-        found[name] = 1e3 * float(np.median(cost[10:]))
-    return found
+    kinds = {"still": ("still", Segmenter(spec, backend)), "moving": ("pan", Segmenter(spec, backend))}
+    films = {k: [shot(still, v, rng, noise) for v in flown(still, m, frames, rng)] for k, (m, _) in kinds.items()}
+    cost: dict[str, list[float]] = {name: [] for name in kinds}
+    for at in range(frames):
+        for name, (_, segmenter) in kinds.items():
+            began = time.process_time()
+            segmenter.step(Frame(films[name][at], at, at / FPS, at / FPS))
+            cost[name].append(time.process_time() - began)
+    found = {name: 1e3 * float(np.median(one[WARM:])) for name, one in cost.items()}
+    added = np.subtract(cost["moving"], cost["still"])[WARM:]
+    return found | {"added": 1e3 * float(np.median(added))}
 
 
 def grounds(data: Path, count: int) -> list[Array]:
@@ -154,25 +168,26 @@ def spaced(clips: Sequence[Any], count: int) -> Sequence[Any]:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises SourceError."""
     cv2.setNumThreads(1)
+    spec, _ = contract.load(MODEL)
     pictures, frames = grounds(root(options.data), options.stills), round(options.seconds * FPS)
     if not pictures:
         raise SourceError(f"{options.data}: no stills to fly over; --data must name the footage folder")
     motions: dict[str, Any] = {}
     for motion in MOTIONS:
-        flown = [fly(picture, motion, frames, seed, options.noise) for seed, picture in enumerate(pictures)]
+        found = [fly(spec, picture, motion, frames, seed, options.noise) for seed, picture in enumerate(pictures)]
         motions[motion] = {
-            "frames": sum(one["frames"] for one in flown),
-            "flagged": sum(one["lost"] for one in flown),
-            "cost_ms": 1e3 * float(np.median(np.concatenate([one["cost"][2:] for one in flown]))),
-            **{name: quantiles([error for one in flown for error in one["errors"][name]]) for name in LAGS},
+            "frames": sum(one["frames"] for one in found),
+            "flagged": sum(one["lost"] for one in found),
+            "cost_ms": 1e3 * float(np.median(np.concatenate([one["cost"][2:] for one in found]))),
+            **{name: quantiles([error for one in found for error in one["errors"][name]]) for name in LAGS},
         }
-    blind = [faded(picture, seed, options.noise, frames + 30) for seed, picture in enumerate(pictures)]
+    blind = [faded(spec, picture, seed, options.noise, frames + 30) for seed, picture in enumerate(pictures)]
     return machine.header("registration") | {
         "stills": len(pictures),
         "noise": options.noise,
         "motions": motions,
         "untextured": {key: sum(one[key] for one in blind) for key in ("frames", "flagged")},
-        "ring_ms": ring_cost(100),
+        "step_ms": step_cost(pictures[0], WARM + 200, options.noise),
     }
 
 
@@ -203,7 +218,8 @@ def main() -> None:
     print(show(("motion", "frames", "flagged", "0.13 s: median px", "p95", "0.53 s: median px", "p95", "ms"), rows))
     blind = found["untextured"]
     print(f"without structure: {blind['flagged']} of {blind['frames']} frames flagged")
-    print(f"ring: {found['ring_ms']['still']:.2f} ms still, {found['ring_ms']['moving']:.2f} ms moving")
+    still, moving, added = (found["step_ms"][key] for key in ("still", "moving", "added"))
+    print(f"a step: {still:.2f} ms still, {moving:.2f} ms panning, {added / still:.0%} more")
     if options.json:
         machine.write(options.json, found)
 

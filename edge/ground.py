@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import STILL, between, draw, reach, shifted, whole
+from edge.warp import STILL, between, draw, inverse, reach, shifted, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
+COARSE = 2  # px, of the cells that new ground is told from old ground and gas in
 UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
 ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
@@ -35,6 +36,7 @@ class Ground:
         self._out: Array = np.zeros((height, width), np.float32)
         self._young: Array = np.zeros((height, width), np.float32)  # ages as the present view shows them
         self._buffers: Array = np.zeros((3, height, width), np.float32)
+        self._all: Array = np.full((height, width), 255, np.uint8)
         self.reset()
 
     def reset(self) -> None:
@@ -42,6 +44,7 @@ class Ground:
         self._age.fill(UNSEEN)
         self._view: Array | None = None  # that the canvas is for, its margin apart; None: nothing is known
         self._last: Array = STILL  # view of the last step
+        self._known: tuple[Array, Array, Array | None] | None = None  # a view, the canvas', and what lies between
         self._even = True  # all that is in view is as old as the clock says
 
     def rescale(self, gain: float, offset: float) -> None:
@@ -68,7 +71,7 @@ class Ground:
         never been seen."""
         if self._view is None:
             return frame
-        transform = between(view, self._view)
+        transform = self._onto(view)
         if transform is None:
             np.copyto(self._out, self._canvas[self._inner])
             np.copyto(self._young, self._age[self._inner])
@@ -85,13 +88,13 @@ class Ground:
     ) -> None:
         """Take in what the graph has `changed` the `given` background to. `logits`, at any whole fraction of the size,
         say where there is gas; `clock` is the graph's: seconds since the last step and since the reset."""
-        resting, self._last = np.array_equal(view, self._last), view
+        resting, self._last = bool((view == self._last).all()), view
         if self._view is None:
             self._view = view
             np.copyto(self._canvas[self._inner], changed)
             self._age[self._inner] = 0.0
             return
-        transform = between(view, self._view)
+        transform = self._onto(view)
         if transform is None and self._even:
             np.copyto(self._canvas[self._inner], changed)
             return
@@ -101,7 +104,7 @@ class Ground:
         change = self._faster(frame, given, changed, logits, clock)
         self._take(np.eye(3) if transform is None else transform, frame, change, clock[0])
         if transform is not None:
-            self._follow(view, resting)
+            self._follow(view, transform, resting)
         elif self._age[self._inner].min() >= min(clock[1], BACKGROUND_S):
             self._even = True
 
@@ -117,23 +120,27 @@ class Ground:
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w). Gas is let in as slowly as ever."""
-        stride, gas = self._young.shape[0] // logits.shape[0], np.minimum(1, 2 / (1 + np.exp(-logits)))
+        height, width = self._young.shape
+        stride = max(COARSE, height // logits.shape[0])
+        finer = stride * logits.shape[0] // height
+        free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
+        np.maximum(free, 0, out=free)  # …but not below 0
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        faster = (age + step) / (np.maximum(self._young[::stride, ::stride], 0) + step + np.float32(1e-6))
-        boost: Array = cv2.resize(
-            1 + (faster - 1) * (1 - gas), self._young.shape[::-1], interpolation=cv2.INTER_NEAREST
-        )
-        return boost
+        young = np.maximum(self._young[::stride, ::stride], 0)
+        free *= age - young
+        free /= young + (step + np.float32(1e-6))
+        free += 1
+        return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR))
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
-        onto = np.linalg.inv(ONTO_CANVAS @ transform)
+        onto = inverse(ONTO_CANVAS @ transform)
         seen = np.zeros(self._canvas.shape, np.uint8)
-        draw(np.ones(frame.shape, np.uint8), onto, seen, cv2.INTER_NEAREST)
+        draw(self._all, onto, seen, cv2.INTER_NEAREST)
+        new = cv2.bitwise_and(cv2.compare(self._age, 0, cv2.CMP_LT), seen)
         self._spare.fill(0)
         draw(change, onto, self._spare)
         self._canvas += self._spare
-        new = cv2.compare(self._age, 0, cv2.CMP_LT) & (255 * seen)
         x, y, width, height = cv2.boundingRect(new)
         if width:
             part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -141,25 +148,31 @@ class Ground:
                 frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
             )
             np.copyto(self._canvas[part], fresh, where=new[part] > 0)
-            self._age[new > 0] = -step
-        np.add(self._age, np.float32(step), out=self._age, where=seen > 0)
-        np.minimum(self._age, np.float32(BACKGROUND_S), out=self._age)
+            np.copyto(self._age[part], np.float32(-step), where=new[part] > 0)
+        cv2.add(self._age, step, dst=self._age, mask=seen)
+        cv2.min(self._age, BACKGROUND_S, dst=self._age)
 
-    def _follow(self, view: Array, resting: bool) -> None:
-        """Keep the canvas below the view."""
+    def _onto(self, view: Array) -> Array | None:
+        """Px of a view -> px of the view that the canvas is for; None where both are the same."""
         assert self._view is not None
+        if self._known is None or self._known[0] is not view or self._known[1] is not self._view:
+            self._known = view, self._view, between(view, self._view)
+        return self._known[2]
+
+    def _follow(self, view: Array, transform: Array, resting: bool) -> None:
+        """Keep the canvas below the view, which lies aside of it."""
         size = self._out.shape[1], self._out.shape[0]
-        transform = between(view, self._view)
-        if transform is not None and not resting:
+        if not resting:
             right, down = whole(transform, size)
             if max(abs(right), abs(down)) > ASTRAY:
                 self._scroll(right, down)
-                transform = between(view, self._view)
-            if transform is not None and reach(transform, size) <= 2 * ASTRAY:
+                after = self._onto(view)
+                if after is None:
+                    return
+                transform = after
+            if reach(transform, size) <= 2 * ASTRAY:
                 return
-        if transform is None:
-            return
-        onto = ONTO_CANVAS @ transform @ np.linalg.inv(ONTO_CANVAS)
+        onto = ONTO_CANVAS @ transform @ inverse(ONTO_CANVAS)
         before, age = self._canvas.copy(), self._age.copy()
         self._age.fill(UNSEEN)
         draw(before, onto, self._canvas)

@@ -1,7 +1,7 @@
 """Home Assistant finds every camera by itself (MQTT discovery): retained messages under its discovery prefix.
 
 Each camera gives three entities: a gas sensor that is on while a leak stands, the plume's share of the view, and a
-problem sensor that is on while the picture cannot be believed, since a blind camera sees no leak. All are unavailable
+problem sensor that is on while alarms are held, since a blind camera sees no leak. All are unavailable
 while the device is offline. Required keys: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
 
@@ -39,7 +39,7 @@ def discovery(prefix: str, device: str, cameras: Sequence[str]) -> Iterator[tupl
             "name": "View",
             "device_class": "problem",
             "entity_category": "diagnostic",
-            **_switch(alarm, "value_json.quality == 'bad'"),
+            **_switch(alarm, "value_json.held"),
         }
         for component, key, entity in (
             ("binary_sensor", "leak", leak),

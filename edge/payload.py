@@ -1,7 +1,8 @@
 """Records as JSON: one shape for the broker and for `segment`'s files. `edge/schemas/` holds the JSON Schema of each.
 
 Figures that are not finite become null: NaN is not JSON. Times are UTC in ISO 8601 with milliseconds. `quality` is
-"good", "uncertain" (believe it with care) or "bad" (do not; the alarm holds its state), `reasons` says why.
+"good", "uncertain" (there is a picture; believe it with care) or "bad" (there is none), `reasons` says why. `held` says
+that the alarm holds its state: always when bad, and where an uncertain picture cannot be laid over those before it.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _standing(place: Place, camera_lost: bool) -> Payload:
     leak = state.leak if state.phase.alarming else None
     believed = quality(state.quality)
     if camera_lost:
-        believed = {"quality": "bad", "reasons": [*believed["reasons"], "camera_lost"]}
+        believed = {"quality": "bad", "held": True, "reasons": [*believed["reasons"], "camera_lost"]}
     return {
         "zone": alarm.zone or None,
         "state": state.phase.value,
@@ -218,9 +219,9 @@ def provenance(record: Provenance) -> Payload:
 
 
 def quality(flags: Quality) -> Payload:
-    """A quality in one word, with its reasons."""
-    word = "bad" if not flags.believable else "uncertain" if flags else "good"
-    return {"quality": word, "reasons": list(flags.names)}
+    """A quality in one word, with its reasons, and whether the alarm holds its state over it."""
+    word = "bad" if flags.blind else "uncertain" if flags else "good"
+    return {"quality": word, "held": not flags.believable, "reasons": list(flags.names)}
 
 
 def iso(utc: float) -> str:

@@ -17,7 +17,7 @@ from edge.records import Array, Quality
 from edge.steady import Sight, State, Steady
 from edge.stuck import Stuck
 from edge.view import View
-from edge.warp import STILL, between, carried
+from edge.warp import STILL, between, carried, draw, in_cells
 
 NO_SCENE = Quality.SHUTTER | Quality.DARK | Quality.SATURATED
 
@@ -70,6 +70,7 @@ class Watch:
         """Forget the past: the next picture is compared with nothing."""
         self._image: Array | None = None  # the previous frame as it came
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
+        self._sight: Sight | None = None  # of the same
         self._same_since = 0.0
         self._stuck = Stuck()
         self._steady = Steady()
@@ -86,9 +87,9 @@ class Watch:
         if deviation < FLAT and self._contrast > 4 * FLAT:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
-        before, self._small = self._small, small
-        verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
         motion, sight = self._motion(plane, captured, prior)
+        before = self._before(small, plane.shape, sight)
+        verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
         if verdict.quality & Quality.CUT and sight.state is State.MOVING:
             verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
         if verdict.quality:
@@ -99,6 +100,7 @@ class Watch:
                 motion, sight = Quality.GOOD, self._steady.step(plane, captured)
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
+        self._small, self._sight = small, sight
         quality = verdict.quality | motion
         # 16 bits come without a codec, and their noise may be far below one level of the plane
         stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
@@ -113,6 +115,19 @@ class Watch:
         if self._small is not None:
             self._small = gain * self._small + offset
         self._anchor = None
+
+    def _before(self, small: Array, shape: tuple[int, ...], sight: Sight) -> Array | None:
+        """The reduced picture before, as far as that is known where a view of a plane of this shape shows it: a pan
+        changes nothing then, and hides no gain step."""
+        before, last = self._small, self._sight
+        if before is None or last is None or State.LOST in (sight.state, last.state):
+            return before
+        transform = between(sight.view, last.view)
+        if transform is None:
+            return before
+        laid: Array = small.copy()
+        draw(before, in_cells(transform, shape[1] / small.shape[1], shape[0] / small.shape[0]), laid)
+        return laid
 
     def _held(self, image: Array, captured: float) -> float:
         """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""

@@ -41,17 +41,14 @@ class Quality(enum.Flag):
         return tuple(q.name.lower() for q in Quality if q.value and q in self and q.name)
 
     @property
+    def blind(self) -> bool:
+        """Whether the camera shows no scene, or none of the present: a fault, or as good as one."""
+        return bool(self & (Quality.GAP | Quality.SHUTTER | Quality.FROZEN | Quality.DARK | Quality.SATURATED))
+
+    @property
     def believable(self) -> bool:
-        """Whether this frame's mask may move the alarm state at all."""
-        return not self & (
-            Quality.CUT
-            | Quality.GAP
-            | Quality.SHUTTER
-            | Quality.UNREGISTERED
-            | Quality.FROZEN
-            | Quality.DARK
-            | Quality.SATURATED
-        )
+        """Whether this frame's mask may move the alarm state at all: a scene that can be laid over the past."""
+        return not (self.blind or self & (Quality.CUT | Quality.UNREGISTERED))
 
 
 @dataclass(frozen=True, slots=True)

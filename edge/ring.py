@@ -27,7 +27,7 @@ from edge.contract import ModelSpec
 from edge.errors import ModelError
 from edge.ground import Ground
 from edge.records import Array
-from edge.warp import STILL, between, draw, in_cells
+from edge.warp import STILL, between, draw, draw_planes, in_cells
 
 YOUNGEST, OLDEST = 0.6, 1.6  # ages that answer a lag, as a share of it
 SPACING = 0.25 * 0.8  # of the shortest lag between two slots; a fifth is left for the jitter of a 30 fps camera
@@ -134,9 +134,12 @@ class Ring:
         if transform is None:
             return past
         out = self._drawn[name]
-        np.copyto(out, missing)
         transform = in_cells(transform, self._width / out.shape[3])
-        for plane, drawn in zip(past.reshape(-1, *past.shape[-2:]), out[0], strict=True):
+        if missing is self._zeros.get(name):
+            draw_planes(past.reshape(-1, *past.shape[-2:]), transform, out[0])
+            return out
+        np.copyto(out, missing)
+        for plane, drawn in zip(past[0], out[0], strict=True):
             draw(plane, transform, drawn)
         return out
 

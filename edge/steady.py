@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.records import Array
 from edge.registration import Fit, Key, Structure
-from edge.warp import STILL, between
+from edge.warp import STILL, between, inverse
 
 # px are those of the reduced pictures that registration compares
 LEFT = 0.2  # px that its structure must be off before a view that stood has left its place…
@@ -112,7 +112,7 @@ class Steady:
     def _move(self, structure: Structure, captured: float, prior: Array | None) -> Sight:
         key = self._key
         assert key is not None
-        guess = np.linalg.inv(self._at) @ self._view
+        guess = inverse(self._at) @ self._view
         if self._state is State.MOVING:
             guess = guess @ (self._speed if prior is None else prior)
         fit = key.fit(structure, guess)
@@ -131,7 +131,7 @@ class Steady:
         key = self._key
         assert key is not None
         view: Array = self._at @ fit.matrix
-        self._speed = np.linalg.inv(self._view) @ view if self._state is State.MOVING else STILL
+        self._speed = inverse(self._view) @ view if self._state is State.MOVING else STILL
         self._state, self._view = State.MOVING, view
         old = captured - self._keyed > FRESH_S or fit.alike < STALE
         if old or overlap(fit.matrix, self._plane(structure)) < OVERLAP:
@@ -156,6 +156,5 @@ class Steady:
 def overlap(transform: Array, size: tuple[int, int]) -> float:
     """Share of a picture (width, height) that lies over the key after a transform, roughly: 1 less its middle's way."""
     width, height = size
-    middle = transform @ (width / 2, height / 2, 1)
-    across, down = np.abs(middle[:2] / middle[2] - (width / 2, height / 2)) / size
-    return float(max(0.0, 1 - across) * max(0.0, 1 - down))
+    right, down, far = (float(value) for value in transform @ (width / 2, height / 2, 1.0))
+    return max(0.0, 1 - abs(right / far / width - 0.5)) * max(0.0, 1 - abs(down / far / height - 0.5))

@@ -220,7 +220,7 @@ class EdgeNode:
             standing.lost = "camera_lost" in reasons
         elif standing.lost:
             return {}
-        standing.quality = STALE if standing.lost else BAD if word == "bad" else GOOD
+        standing.quality = STALE if standing.lost else BAD if payload.get("held") else GOOD
         said = {"connected": not standing.lost, "word": word, "reasons": ",".join(map(str, reasons))}
         return table.values(CAMERA, "quality", said)
 

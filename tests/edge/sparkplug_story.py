@@ -34,6 +34,7 @@ EVENT = {
     "origin": (12.5, 30.0),
     "confidence": 0.9,
     "quality": "good",
+    "held": False,
     "reasons": [],
 }
 HEALTH = {
@@ -42,7 +43,7 @@ HEALTH = {
     "rss_mb": 210.0,
     "backend": "openvino",
     "outbox": {"depth": 3, "on_disk": True, "fault": None},
-    "cameras": {"north": {"fps": 15.0, "dropped": 2, "quality": "good", "reasons": []}},
+    "cameras": {"north": {"fps": 15.0, "dropped": 2, "quality": "good", "held": False, "reasons": []}},
 }
 
 

@@ -51,7 +51,7 @@ class Box:
     ) -> None:
         for _ in range(round(seconds * 10)):
             self.index, self.utc = self.index + 1, self.utc + 0.1
-            seen = [summary(self.index, fps=10, box=box) for box in boxes]
+            seen = [summary(self.index, fps=10, box=box, quality=quality) for box in boxes]
             self.take(self.annunciator.observe(self.utc, seen))
 
     def ask(self, command: str, id_: str, **fields: object) -> Outcome:
@@ -254,13 +254,34 @@ def test_a_lost_camera_keeps_the_leak_and_its_delays():
     assert box.states() == [State.UNACKNOWLEDGED]
 
 
-def test_a_frame_of_bad_quality_changes_what_is_shown_and_not_the_alarm():
+@pytest.mark.parametrize(
+    ("reason", "word"), [(Quality.FROZEN, "bad"), (Quality.MOVING | Quality.UNREGISTERED, "uncertain")]
+)
+def test_a_frame_that_is_not_believed_changes_what_is_shown_and_not_the_alarm(reason, word):
     box = Box()
     box.see(HERE, seconds=1)
-    outcome = box.annunciator.observe(box.utc, [summary(11, fps=10, box=None, quality=Quality.FROZEN)])
+    outcome = box.annunciator.observe(box.utc, [summary(11, fps=10, box=None, quality=reason)])
     assert outcome == Outcome(changed=True)
-    said = payload.alarm(box.annunciator.places, "north", box.utc)
-    assert (said["quality"], said["alarm_state"], said["active"]) == ("bad", "unacknowledged", True)
+    said = check("alarm", payload.encode(payload.alarm(box.annunciator.places, "north", box.utc)))
+    assert (said["quality"], said["held"]) == (word, True)
+    assert (said["alarm_state"], said["active"]) == ("unacknowledged", True)
+
+
+def test_a_view_that_nobody_can_place_raises_nothing_and_clears_nothing():
+    """Half a minute of it, on the wire uncertain, with gas and without; a leak is raised or over only once it ends."""
+    lost = Quality.MOVING | Quality.UNREGISTERED
+    box = Box()
+    for gas in (HERE, None):
+        box.see(gas, seconds=30, quality=lost)
+        said = check("alarm", payload.encode(payload.alarm(box.annunciator.places, "north", box.utc)))
+        assert (said["quality"], said["held"], said["active"]) == ("uncertain", True, False)
+    box.see(HERE, seconds=1)
+    box.see(None, seconds=30, quality=lost)
+    said = check("alarm", payload.encode(payload.alarm(box.annunciator.places, "north", box.utc)))
+    assert (said["quality"], said["held"], said["active"]) == ("uncertain", True, True)
+    assert box.states() == [State.UNACKNOWLEDGED]
+    box.see(None, seconds=30)
+    assert box.states() == [State.RETURNED_UNACKNOWLEDGED]
 
 
 def test_the_rules_of_a_camera_are_those_of_its_zones_or_of_the_whole_view():

@@ -103,6 +103,41 @@ def test_live_mavlink_is_heard_over_udp():
     assert not hearing.is_alive()
 
 
+def test_a_log_that_a_ground_station_recorded_is_read(tmp_path):
+    """pymavlink's own recorder writes what it hears over TCP, messages that are none of ours among it."""
+    log, pause = tmp_path / "flight.tlog", threading.Event()
+    station = mavutil.mavlink_connection("tcpin:127.0.0.1:0", dialect="ardupilotmega")
+    port = station.listen.getsockname()[1]
+    station.setup_logfile(str(log))
+    drone = mavutil.mavlink_connection(f"tcp:127.0.0.1:{port}", dialect="ardupilotmega", source_system=1)
+    began, booted = time.time(), time.monotonic() - 30.0
+    looks = [math.cos(-0.25), 0.0, math.sin(-0.25), 0.0]  # half a radian down
+    try:
+        for n in range(20):
+            boot = round(1000 * (time.monotonic() - booted))
+            drone.mav.heartbeat_send(2, 3, 0, 0, 0)
+            drone.mav.vfr_hud_send(12.0, 12.0, 90, 40, 60.0, 0.0)
+            drone.mav.global_position_int_send(boot, 473769000 + 10 * n, 85417000, 500_000, 60_000, 0, 0, 0, 0)
+            drone.mav.gimbal_device_attitude_status_send(0, 0, boot, 12 | 64, looks, 0, 0, 0, 0)
+            drone.mav.attitude_send(boot, 0.0, 0.1, 1.0, 0, 0, 0)
+            assert station.recv_match(type="ATTITUDE", blocking=True, timeout=30) is not None
+            pause.wait(0.01)
+    finally:
+        drone.close()
+        station.close()
+        station.logfile.close()
+    track = Track((0.0, 0.0, 0.0), 60.0)
+    mavlink.read(log, track)
+    assert track.faults == 0
+    assert began - 0.1 <= track.begins <= time.time()
+    fixes = track._fixes.values
+    assert [fix.latitude for fix in fixes] == pytest.approx([47.3769 + 1e-6 * n for n in range(20)], abs=1e-9)
+    seen = track.at(began + (time.time() - began) / 2)
+    assert seen is not None
+    assert (seen.altitude, seen.ground) == (500.0, 440.0)
+    assert seen.rotation == pytest.approx(euler(0.0, -0.5, 0.0) @ CAMERA_IN_BODY, abs=1e-6)
+
+
 def test_an_independent_encoders_set_is_read_to_its_last_bit():
     utc, told = klv.parse(klv_streams.packet(UTC + 0.25, **FLOWN))
     assert utc == pytest.approx(UTC + 0.25, abs=1e-6)

@@ -15,6 +15,7 @@ from edge.annunciator import Place
 from edge.condition import Condition, step
 from edge.homeassistant import discovery
 from edge.mqtt import Publisher
+from edge.records import Quality
 from edge.rules import AlarmSettings
 from tests.edge.summaries import UTC, summary
 from tests.edge.test_mqtt import ONLINE, STOPPED, WILL, until_connected
@@ -65,7 +66,10 @@ def test_its_templates_read_our_messages():
     assert rendered(gas["value_template"], alarm) == gas["payload_on"]
     assert rendered(gas["value_template"], calm) == gas["payload_off"]
     blind = payload.alarm([Place(Alarm("north"))], "north", UTC, camera_lost=True)
-    assert rendered(view["value_template"], blind) == "ON"
+    astray = payload.alarm(
+        [Place(Alarm("north"), Condition(quality=Quality.MOVING | Quality.UNREGISTERED))], "north", UTC
+    )
+    assert rendered(view["value_template"], blind) == rendered(view["value_template"], astray) == "ON"
     assert rendered(view["value_template"], calm) == "OFF"
     assert float(rendered(plume["value_template"], event)) == round(event["area_share"] * 100, 2)
     assert rendered(gas["availability_template"], ONLINE) == gas["payload_available"]

@@ -104,7 +104,7 @@ def test_nothing_that_matters_is_lost_when_the_broker_restarts(a_broker, protoco
     events = events_of_a_leak()
     for event in events:
         publisher.publish("event", event, "north")
-    changed = {**STANDING, "quality": "bad", "reasons": ["camera_lost"]}
+    changed = {**STANDING, "quality": "bad", "held": True, "reasons": ["camera_lost"]}
     publisher.publish("alarm", changed, "north")
     with serve(a_broker, port):
         ear = Ear(settings)  # the restarted broker has forgotten everything

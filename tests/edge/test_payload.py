@@ -87,18 +87,32 @@ def test_a_summary_fits_its_schema_even_with_figures_that_are_none(cnr, drift, b
 
 
 @pytest.mark.parametrize(
-    ("flags", "word"),
+    ("flags", "word", "held"),
     [
-        (Quality.GOOD, "good"),
-        (Quality.WARMING_UP, "uncertain"),
-        (Quality.FROZEN, "bad"),
-        (Quality.WARMING_UP | Quality.DARK, "bad"),
+        (Quality.GOOD, "good", False),
+        (Quality.WARMING_UP, "uncertain", False),
+        (Quality.MOVING, "uncertain", False),
+        (Quality.MOVING | Quality.UNREGISTERED, "uncertain", True),
+        (Quality.CUT, "uncertain", True),
+        (Quality.FROZEN, "bad", True),
+        (Quality.WARMING_UP | Quality.DARK, "bad", True),
+        (Quality.UNREGISTERED | Quality.FROZEN, "bad", True),
     ],
 )
-def test_quality_is_one_word_with_its_reasons(flags, word):
+def test_quality_is_one_word_with_its_reasons_and_whether_the_alarm_is_held(flags, word, held):
     said = check("summary", payload.encode(payload.summary(summary(0, quality=flags), "north")))
-    assert said["quality"] == word
-    assert said["reasons"] == list(flags.names)
+    assert (said["quality"], said["held"], said["reasons"]) == (word, held, list(flags.names))
+    assert held != flags.believable
+
+
+@pytest.mark.parametrize("damage", [{"quality": "bad"}, {"quality": "good", "held": True}, {"held": None}])
+def test_the_schemas_know_that_bad_is_held_and_good_is_not(damage):
+    said = payload.summary(summary(0, quality=Quality.MOVING), "north")
+    standing = payload.alarm([Place(Alarm("north"))], "north", UTC)
+    for kind, good in (("summary", said), ("alarm", standing), ("event", leak_of()[1][0])):
+        check(kind, payload.encode(good))
+        with pytest.raises(jsonschema.ValidationError):
+            check(kind, payload.encode({**good, **damage}))
 
 
 def test_a_lost_camera_is_bad_quality_and_not_the_end_of_a_leak():
@@ -109,7 +123,7 @@ def test_a_lost_camera_is_bad_quality_and_not_the_end_of_a_leak():
     )
     assert said["active"]
     assert said["event_id"] == events[0]["event_id"]
-    assert said["quality"] == "bad"
+    assert (said["quality"], said["held"]) == ("bad", True)
     assert said["reasons"] == ["camera_lost"]
 
 

@@ -99,6 +99,17 @@ def test_a_gain_step_is_found_and_measured(gain: float, offset: float) -> None:
     assert watch.step(image, np.float32(image) / 255, 21 / 15).quality is Quality.GOOD
 
 
+def test_a_gain_step_in_the_middle_of_a_pan_is_found_and_measured() -> None:
+    wide, watch, found = scenes.scene(3, 240, 640), Watch(), []
+    for i in range(40):
+        gain, offset = (1.2, -20) if i >= 30 else (1.0, 0)
+        image = scenes.shot(gain * wide[:, 4 * i : 4 * i + 320] + offset, i)
+        found.append(watch.step(image, np.float32(image) / 255, i / 15))
+    assert [i for i, verdict in enumerate(found) if Quality.GAIN in verdict.quality] == [30]
+    assert found[30].gain[0] == pytest.approx(1.2, abs=0.03)
+    assert found[30].gain[1] * 255 == pytest.approx(-20, abs=4)
+
+
 def test_a_gain_step_is_measured_despite_a_person() -> None:
     gain, offset = affine(*(np.float32(view) / 255 for view in (VIEW, scenes.person(1.15 * VIEW - 10, 90))))
     assert gain == pytest.approx(1.15, abs=0.02)

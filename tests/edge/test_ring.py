@@ -12,7 +12,7 @@ from edge.contract import ModelSpec
 from edge.errors import ModelError
 from edge.records import Array
 from edge.ring import OLDEST, YOUNGEST, Ring
-from edge.warp import shifted
+from edge.warp import draw, draw_planes, shifted
 
 SHORT, LONG = 2 / 15, 8 / 15
 
@@ -201,24 +201,28 @@ def test_a_gain_step_rescales_pictures_and_nothing_else() -> None:
 
 
 def test_what_is_remembered_is_seen_through_the_present_view() -> None:
-    """The camera has gone 4 px to the right: what it saw at x + 4 is now at x, and what came in has no past."""
-    wide = np.random.default_rng(0).random((1, 1, 120, 180), np.float32)
+    """The camera has gone 8 px to the right: what it saw at x + 8 is now at x, and what came in has no past."""
     shipped = contract.load("student.int8")[0]
+    width, height = shipped.size
+    wide = np.random.default_rng(0).random((1, 1, height, width + 20), np.float32)
+    cells, memory = (shipped.inputs[name].shape[3] for name in ("key_short", "memory"))
     ring = Ring(shipped)
     outputs = {name: np.full(tensor.shape, 0.5, np.float32) for name, tensor in shipped.outputs.items()}
+    cell = width // cells  # px
     outputs["key"][..., 3] = 7.0  # a column of cells
-    before, now = wide[..., :160].copy(), wide[..., 4:164].copy()
+    before, now = wide[..., :width].copy(), wide[..., 8 : width + 8].copy()
     outputs["background_next"] = before
     ring.read(0.0, before)
     ring.write(0.0, before, outputs)
-    found = ring.read(2 / 15, now, shifted(4, 0))
+    found = ring.read(2 / 15, now, shifted(8, 0))
     for name in ("frame_short", "background"):
-        np.testing.assert_allclose(found[name][..., :155], now[..., :155], atol=1e-5)
-        np.testing.assert_array_equal(found[name][..., 157:], now[..., 157:])
-    assert (found["key_short"][..., 2] > 6.9).all()
-    assert not found["key_short"][..., 39].any()
-    assert not found["memory"][..., 78:].any()
-    assert found["memory"][..., :70].all()
+        np.testing.assert_allclose(found[name][..., : width - 10], now[..., : width - 10], atol=1e-5)
+        np.testing.assert_array_equal(found[name][..., width - 7 :], now[..., width - 7 :])
+    assert (found["key_short"][..., 3 - 8 // cell] > 6.9).all()
+    assert not found["key_short"][..., cells - 8 // cell :].any()
+    gone = 8 * memory // width  # columns
+    assert not found["memory"][..., memory - gone :].any()
+    assert found["memory"][..., : memory - gone - 1].all()
 
 
 def test_a_step_without_a_view_has_no_past_and_is_none() -> None:
@@ -229,3 +233,17 @@ def test_a_step_without_a_view_has_no_past_and_is_none() -> None:
     ring.skip(2.0)
     assert ring.last == 2.0
     assert ring.age(2.0 + 1 / 15, SHORT) == pytest.approx(2 / 15)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8, 16])
+def test_planes_drawn_together_are_those_drawn_one_by_one(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    planes = rng.random((channels, 30, 40), np.float32)
+    for _ in range(20):
+        turn, (right, down) = rng.normal(0, 0.05), rng.normal(0, 6, 2)
+        view = np.array([[np.cos(turn), -np.sin(turn), right], [np.sin(turn), np.cos(turn), down], [0, 0, 1]])
+        alone, together = np.zeros_like(planes), np.full_like(planes, 5.0)
+        for plane, drawn in zip(planes, alone, strict=True):
+            draw(plane, view, drawn)
+        draw_planes(planes, view, together)
+        np.testing.assert_array_equal(together, alone)

@@ -56,9 +56,10 @@ def test_the_table_of_topics_is_that_of_the_code():
 
 
 def test_every_reason_is_listed_with_the_quality_that_it_makes():
-    said = {reason: word for reason, word, _ in table("reason")}
-    assert said.pop("camera_lost") == "bad"
-    assert said == {flag.names[0]: payload.quality(flag)["quality"] for flag in Quality if flag.value}
+    said = {reason: (word, held) for reason, word, held, _ in table("reason")}
+    assert said.pop("camera_lost") == ("bad", "yes")
+    made = {flag.names[0]: payload.quality(flag) for flag in Quality if flag.value}
+    assert said == {name: (one["quality"], "yes" if one["held"] else "no") for name, one in made.items()}
 
 
 def test_the_table_of_states_is_that_of_the_code():

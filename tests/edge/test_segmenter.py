@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import contract
+from edge import contract, payload
 from edge.errors import ModelError
 from edge.records import Array, Frame, Quality, Segmentation
 from edge.rendering import Rendering
 from edge.segmenter import Segmenter, background_state, open_segmenter
+from edge.summary import Summariser
 from edge.warp import shifted
+from tests.conftest import check
 from tests.edge import models, scenes
 
 VIEW = scenes.scene(0, models.HEIGHT * 4, models.WIDTH * 4)  # as large as the quality checks like it
@@ -341,5 +343,7 @@ def test_a_view_that_nobody_can_place_has_no_past() -> None:
     for step in found[34:51]:
         assert not step.quality.believable
         assert not step.mask.any()
+        said = check("summary", payload.encode(payload.summary(Summariser().step(step), "drone")))
+        assert (said["quality"], said["held"]) == ("uncertain", True)
     assert all(step.quality.believable for step in found[-8:])
     assert not any(Quality.GAP in step.quality for step in found)

@@ -101,12 +101,15 @@ def test_a_change_is_reported_once_and_noise_within_the_deadband_never() -> None
     assert set(told(drift)) == {"Plume/Confidence"}
 
 
-def test_a_bad_picture_makes_every_value_of_it_bad_and_keeps_it() -> None:
+@pytest.mark.parametrize("word", ["bad", "uncertain"])
+def test_a_held_alarm_makes_every_value_of_the_picture_bad_and_keeps_it(word: str) -> None:
     node = a_node()
     node.observe("alarm", alarm("north", state="active", active=True), "north", NOW)
-    [change] = node.observe("alarm", alarm("north", state="active", active=True, quality="bad"), "north", NOW)
+    held = alarm("north", state="active", active=True, quality=word, held=True)
+    [change] = node.observe("alarm", held, "north", NOW)
     assert change.quality == 0
     assert told(change)["Alarm/Active"] is True
+    assert told(change)["Camera/Quality"] == word
     data = decode(node.data(change, NOW).body)
     bad = {m.alias - 256 for m in data.metrics if m.quality == 0 and m.alias is not None}
     assert NUMBERS["Alarm/Active"] in bad
