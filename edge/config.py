@@ -1,6 +1,6 @@
 """The configuration file of `fgstp-edge run`: YAML in, one frozen value out, every mistake named with its key and line.
 
-Secrets never stand in it: user name and password come from a file or from the environment (see `edge.mqtt`).
+Secrets never stand in it: user name and password come from a file or from the environment (see `edge.login`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge import capture, config, mqtt
+from edge import capture, config, login, mqtt
 from edge.capture import SourceOptions, credentials, without_credentials
 from edge.config import CameraSettings, Config
 from edge.errors import ConfigError, FgstpError
@@ -63,8 +63,8 @@ def _camera(settings: CameraSettings) -> Finding:
     """One frame says it all."""
     shown = f"camera {settings.name}"
     try:
-        login = credentials.find(settings.username, settings.password_file)
-        options = SourceOptions(settings.fps, settings.shape, pixel_format=settings.pixel_format, credentials=login)
+        known = credentials.find(settings.username, settings.password_file)
+        options = SourceOptions(settings.fps, settings.shape, pixel_format=settings.pixel_format, credentials=known)
         with capture.open(settings.source, options) as source:
             image = next(iter(source)).image
     except StopIteration:
@@ -81,7 +81,7 @@ def _secrets(settings: Config) -> Iterator[Path]:
     named = [settings.mqtt.password_file, tls.key_file if tls else None]
     named += [one.password_file for one in settings.cameras]
     for file in named:
-        if file is not None and (located := mqtt.located(file)).is_absolute():
+        if file is not None and (located := login.located(file)).is_absolute():
             yield located
 
 

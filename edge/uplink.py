@@ -48,7 +48,7 @@ class HomeAssistantSettings(Strict):
 
 
 class MqttSettings(BrokerAddress):
-    """The broker, with others to fall back on. `edge.mqtt` says where user name and password come from."""
+    """The broker, with others to fall back on. `edge.login` says where user name and password come from."""
 
     fallback: tuple[BrokerAddress, ...] = ()  # tried in this order when the first cannot be reached
     protocol: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = "5"

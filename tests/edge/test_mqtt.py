@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from edge import courier, mqtt, payload
+from edge import courier, login, mqtt, payload
 from edge.alarm import Alarm
 from edge.annunciator import Place
 from edge.broker import Broker, free_port, serve
 from edge.condition import Condition, step
 from edge.errors import ConfigError, TransportError
-from edge.mqtt import Publisher, credentials
+from edge.login import credentials
+from edge.mqtt import Publisher
 from edge.records import Provenance
 from edge.rules import AlarmSettings
 from edge.store import Priority
@@ -283,9 +284,9 @@ def test_systemd_credentials_go_before_the_environment_and_behind_what_is_config
     }
     assert credentials(MqttSettings(), environ) == ("box", "from systemd")
     assert credentials(MqttSettings(password_file=Path("other")), environ) == ("box", "by name")
-    assert mqtt.located(Path("other"), environ) == tmp_path / "other"
-    assert mqtt.located(Path("/etc/other"), environ) == Path("/etc/other")
-    assert mqtt.located(Path("absent"), environ) == Path("absent")
+    assert login.located(Path("other"), environ) == tmp_path / "other"
+    assert login.located(Path("/etc/other"), environ) == Path("/etc/other")
+    assert login.located(Path("absent"), environ) == Path("absent")
     for blank in "mqtt-username", "mqtt-password":  # what our units hand out where the administrator left no file
         (tmp_path / blank).write_text("\n")
     assert credentials(MqttSettings(), environ) == ("env-user", "from env")
