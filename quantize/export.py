@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of one training; the mean of their weights is taken")
     parser.add_argument("--out", type=Path, default=Path("edge/models/student.fp32.onnx"))
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the camera's view")
-    parser.add_argument("--threshold", type=float, default=0.58, help="probability from which a pixel may be gas")
+    parser.add_argument("--threshold", type=float, default=0.62, help="probability from which a pixel may be gas")
     parser.add_argument("--certain", type=float, default=0.9, help="and that each part of a mask must somewhere exceed")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))

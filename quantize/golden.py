@@ -35,7 +35,7 @@ PIPES = (((64, 190), (196, 190), 4, 0.5), ((120, 178), (242, 178), 3, 0.66), ((1
 
 LEAK = Leak(
     x=150, y=174, radius=1.6, jet=1.0, jet_angle=-1.3, speed=2.2, angle=-0.55, turbulence=0.55, gust=0.25, meander=0.25,
-    pulsing=0.0, diffusion=0.6, fading=0.5, texture=0.5, depth=0.7, cell=2.0, onset=20.0, opening=1.0,
+    pulsing=0.0, diffusion=0.6, fading=0.5, texture=0.5, depth=0.7, cell=2.0, onset=6.0, opening=1.0,
 )  # fmt: skip
 
 

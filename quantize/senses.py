@@ -18,7 +18,7 @@ class Pace:
     background_s: float = 6.0  # time constant of the slow background
     passing: float = 0.4  # share of that rate at which it takes in what moves
     trust: float = 0.33  # what the memory counts: belief must be earned again from the pixels
-    ghost_s: float = 20.0  # time in which something still leaves the mask
+    ghost_s: float = 60.0  # time in which something still leaves the mask; a dense plume may hang as still
 
 
 class Senses(nn.Module):

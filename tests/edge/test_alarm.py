@@ -371,9 +371,9 @@ def test_a_priority_that_rises_while_hidden_is_told_when_the_alarm_comes_back():
 
 def test_a_frame_tells_the_alarm_whether_a_leak_stands_and_whether_to_believe_it():
     state = Condition()
-    for index in range(90):
+    for index in range(120):
         state, _ = step(state, summary(index), AlarmSettings(), camera="north")
-    seen = reading(state, summary(90))
-    assert seen == Reading(True, state.leak.event_id, summary(90).area_share, 0.95, True)
-    assert not reading(state, summary(90, quality=Quality.FROZEN)).believable
+    seen = reading(state, summary(120))
+    assert seen == Reading(True, state.leak.event_id, summary(120).area_share, 0.95, True)
+    assert not reading(state, summary(120, quality=Quality.FROZEN)).believable
     assert reading(Condition(), summary(0)).event_id == ""

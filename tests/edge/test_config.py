@@ -26,7 +26,7 @@ def test_two_keys_are_enough():
     config = parse(GOOD)
     assert config.cameras[0].name == "north"
     assert config.model.name == "student.int8"
-    assert (config.alarm.on_delay_s, config.alarm.off_delay_s) == (2.0, 5.0)
+    assert (config.alarm.on_delay_s, config.alarm.off_delay_s) == (3.0, 5.0)
     assert (config.alarm.min_area_share, config.alarm.persistence) == (0.0005, 0.9)
     assert not config.mqtt.required_at_start
 
@@ -167,7 +167,7 @@ def test_a_zone_that_sets_a_default_on_purpose_has_another_hash_and_survives_a_r
 
 def test_the_hash_follows_behaviour_not_spelling():
     same = parse("# a comment\ncameras: [{source: 'rtsp://camera.local/stream', name: north}]\ndevice: box-7\n")
-    assert same.hash == parse(GOOD).hash == parse(GOOD + "alarm: {on_delay_s: 2.0}\n").hash
+    assert same.hash == parse(GOOD).hash == parse(GOOD + "alarm: {on_delay_s: 3.0}\n").hash
     assert same.hash != parse(GOOD + "alarm: {on_delay_s: 1.6}\n").hash
 
 

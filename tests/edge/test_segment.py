@@ -24,7 +24,7 @@ def _fake(monkeypatch):
 
 @pytest.fixture
 def clip(tmp_path) -> str:
-    return str(write_clip(tmp_path / "clip", 90, plume_from=10))
+    return str(write_clip(tmp_path / "clip", 120, plume_from=10))
 
 
 def lines(file: Path, kind: str) -> list[dict]:
@@ -34,20 +34,20 @@ def lines(file: Path, kind: str) -> list[dict]:
 def test_masks_summaries_events_and_overlay_are_written(clip, tmp_path):
     out = tmp_path / "out"
     outcome = segment(clip, out, fps=FPS, with_overlay=True)
-    assert (outcome.frames, outcome.leaks) == (90, 1)
+    assert (outcome.frames, outcome.leaks) == (120, 1)
     masks = sorted(out.glob("masks/*.png"))
-    assert [mask.name for mask in masks] == [f"{n:06d}.png" for n in range(90)]
+    assert [mask.name for mask in masks] == [f"{n:06d}.png" for n in range(120)]
     mask = cv2.imread(str(masks[50]), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(mask, np.where(picture(True, 50) > 128, 255, 0))
     assert not cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED).any()
     summaries = lines(out / "summaries.jsonl", "summary")
-    assert [said["frame"] for said in summaries] == list(range(90))
+    assert [said["frame"] for said in summaries] == list(range(120))
     assert summaries[50]["area_px"] == 40 * 60
     events = lines(out / "events.jsonl", "event")
     assert events[0]["type"] == "start"
     assert events[0]["provenance"]["model"] == "student.int8"
     video = cv2.VideoCapture(str(out / "overlay.mp4"))
-    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 90
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 120
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(FPS)
 
 
@@ -78,18 +78,18 @@ def test_a_camera_file_of_another_size_is_refused_before_anything_is_replaced(cl
     segment(clip, out, fps=FPS)
     with pytest.raises(ConfigError, match="made for pictures of 640x480, but the source gives 320x240"):
         segment(clip, out, fps=FPS, calibration=calibration(size=(640, 480)))
-    assert len(list(out.glob("masks/*.png"))) == 90
+    assert len(list(out.glob("masks/*.png"))) == 120
 
 
 def test_what_came_before_a_break_is_kept(clip, tmp_path):
-    (Path(clip) / "000080.png").write_bytes(b"no picture")
+    (Path(clip) / "000110.png").write_bytes(b"no picture")
     out = tmp_path / "out"
-    with pytest.raises(BrokenSource, match=r"000080\.png.*; the 80 frames before it are kept in .*out"):
+    with pytest.raises(BrokenSource, match=r"000110\.png.*; the 110 frames before it are kept in .*out"):
         segment(clip, out, fps=FPS, with_overlay=True)
-    assert len(list(out.glob("masks/*.png"))) == 80
-    assert len(lines(out / "summaries.jsonl", "summary")) == 80
+    assert len(list(out.glob("masks/*.png"))) == 110
+    assert len(lines(out / "summaries.jsonl", "summary")) == 110
     assert lines(out / "events.jsonl", "event")[0]["type"] == "start"
-    assert int(cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 80
+    assert int(cv2.VideoCapture(str(out / "overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 110
 
 
 def test_a_place_that_cannot_be_written_is_named(clip, tmp_path):
