@@ -223,6 +223,13 @@ def reduce(plane: Array) -> Array:
     return shrink(plane.astype(np.float32, copy=False), (min(WIDTH, width), min(HEIGHT, height)))
 
 
+def lit_share(mask: Array) -> Array:
+    """A mask, 0 or 255, as the share of each such cell that is lit, float32. Bytes are shrunk at a quarter of the time
+    that floats take, and round by a few 255ths."""
+    height, width = mask.shape
+    return shrink(mask, (min(WIDTH, width), min(HEIGHT, height))).astype(np.float32) / np.float32(255)
+
+
 def shrink(plane: Array, size: tuple[int, int]) -> Array:
     """A picture as area means, `size` (width, height); by halves as far as that goes, which OpenCV does much faster."""
     height, width = plane.shape

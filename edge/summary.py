@@ -7,7 +7,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from edge.plume import Drift, Flicker, Origin, reduce
+from edge.plume import Drift, Flicker, Origin, lit_share, reduce
 from edge.records import STILL, Array, Point, Quality, Segmentation, Summary
 from edge.warp import in_cells
 
@@ -58,7 +58,7 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        gas = reduce(mask) / np.float32(255)
+        gas = lit_share(mask)
         drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
         return said(
             area_px=area,

@@ -39,7 +39,7 @@ def cameras(*changed: dict[str, Any]) -> dict[str, Any]:
     ("new", "applied", "needs_restart"),
     [
         ({}, (), ()),
-        ({"alarm": {"on_delay_s": 3}}, ("alarm.on_delay_s",), ()),
+        ({"alarm": {"on_delay_s": 4}}, ("alarm.on_delay_s",), ()),
         ({"alarm": {"priority": {"growth": None}}}, ("alarm.priority.growth",), ()),
         ({"mqtt": {"summary_every_s": 1, "port": 1884}}, ("mqtt.summary_every_s",), ("mqtt.port",)),
         ({"health": {"every_s": 1, "prometheus": {}}}, ("health.every_s",), ("health.prometheus",)),
@@ -67,7 +67,7 @@ def test_nothing_that_needs_a_restart_gets_into_what_runs():
 
 
 def test_a_zone_that_sets_the_device_s_value_on_purpose_is_a_change():
-    spelt = {**ZONE, "alarm": {"on_delay_s": 2.0}}  # which is the default: another meaning once the device's differs
+    spelt = {**ZONE, "alarm": {"on_delay_s": 3.0}}  # which is the default: another meaning once the device's differs
     found = difference(made(**cameras({"zones": [ZONE]})), made(**cameras({"zones": [spelt]})))
     assert found.applied == ("cameras.north.zones",)
     assert found.config.cameras[0].zones[0].alarm.model_fields_set == {"on_delay_s"}
