@@ -227,7 +227,8 @@ def lit_share(mask: Array) -> Array:
     """A mask, 0 or 255, as the share of each such cell that is lit, float32. Bytes are shrunk at a quarter of the time
     that floats take, and round by a few 255ths."""
     height, width = mask.shape
-    return shrink(mask, (min(WIDTH, width), min(HEIGHT, height))).astype(np.float32) / np.float32(255)
+    share: Array = shrink(mask, (min(WIDTH, width), min(HEIGHT, height))).astype(np.float32) / np.float32(255)
+    return share
 
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:
