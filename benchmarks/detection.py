@@ -54,7 +54,7 @@ from edge.summary import Summariser
 
 VIEW = (240, 320)  # px
 FPS = 15.0
-SECONDS, ONSET_S, WITHIN_S = 9.9, 2.5, 6.0  # length of a trial, when the leak opens, and how soon it must be told
+SECONDS, ONSET_S, WITHIN_S = 9.9, 3.5, 6.0  # length of a trial, when the leak opens, and how soon it must be told
 SIGMA = 1.5 / 255  # temporal noise of a pixel, that of the footage included
 SHORTEST = 295  # frames of footage, at 30 a second, that a trial needs
 ON_GAS = 0.5  # share of the mask that must lie on gas when the alarm is raised

@@ -5,8 +5,10 @@ margin, so that what a shake leaves out for a moment is not forgotten. It follow
 no sharpness, and is drawn anew only where the view has turned or zoomed away from it, or has come to rest.
 
 Ground that has come into view has no background; the present frame stands in, and begins one. The graph knows one age
-for the whole view; where the ground is younger, its change is scaled up to what a running mean would have made. A view
-that never moves is remembered bit for bit, as if all this were not here.
+for the whole view; where the ground is younger, its change is scaled up to what a running mean would have made. What
+may be gas is let in slowly, or a still plume would vanish; here that goes faster, since an edge that does not quite fit
+its past looks like gas, and must not do so for a minute. A view that never moves is remembered bit for bit, as if all
+this were not here.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
 COARSE = 2  # px, of the cells that new ground is told from old ground and gas in
+FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
 UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
 ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
@@ -119,7 +122,7 @@ class Ground:
         return change
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
-        """How many times faster than the graph thinks the background grows, (h, w). Gas is let in as slowly as ever."""
+        """How many times faster than the graph thinks the background grows, (h, w); under gas FADING times."""
         height, width = self._young.shape
         stride = max(COARSE, height // logits.shape[0])
         finer = stride * logits.shape[0] // height
@@ -127,9 +130,8 @@ class Ground:
         np.maximum(free, 0, out=free)  # …but not below 0
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
         young = np.maximum(self._young[::stride, ::stride], 0)
-        free *= age - young
-        free /= young + (step + np.float32(1e-6))
-        free += 1
+        free *= (age + step) / (young + (step + np.float32(1e-6))) - FADING
+        free += FADING
         return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR))
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:

@@ -18,6 +18,7 @@ from quantize.warp import outside, shares
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner twice that
 BACKGROUND_S = 6.0  # age from which on a background is no running mean any more
+FADING = 3.0  # times faster a ghost fades than in a view that stands, as on the device
 KNOWN = 0.999  # what interpolation leaves of a 1 among 1s
 
 
@@ -49,11 +50,11 @@ class Ground:
 
     def write(self, frame: Tensor, change: Tensor, young: Tensor, logits: Tensor, clock: Tensor) -> Ground:
         """Take in by how much the network has changed the background that `read` gave, `young` as that said; new ground
-        begins with the frame. Gas is let in as slowly as ever."""
+        begins with the frame. Gas is let in slowly."""
         step, age = (clock[:, i].reshape(-1, 1, 1, 1) for i in (0, 1))
         gas = F.interpolate((2.0 * torch.sigmoid(logits)).clamp(max=1.0), size=frame.shape[-2:], mode="nearest")
         faster = (age.clamp(max=BACKGROUND_S) + step) / (young + step + 1e-6)
-        change = change * (1 + (faster - 1) * (1 - gas))
+        change = change * (FADING + (faster - FADING) * (1 - gas))
         size = self.canvas.shape[-2:]
         lifted, seen = drawn(torch.cat((change, frame), dim=1), torch.linalg.inv(shifted(self.view, MARGIN)), size)
         background, old, known = self.canvas.split(1, dim=1)

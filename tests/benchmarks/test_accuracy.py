@@ -17,7 +17,7 @@ from edge.errors import SourceError
 from edge.rules import AlarmSettings
 
 WIDTH, HEIGHT, FPS = 320, 240, 15.0
-ONSET, FRAMES = 45, 90
+ONSET, FRAMES = 45, 110
 
 
 def write(path: Path, pictures: list[np.ndarray]) -> None:

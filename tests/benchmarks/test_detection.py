@@ -60,9 +60,9 @@ def test_an_alarm_before_the_onset_is_a_false_one_and_hides_the_leak() -> None:
 
 
 def test_an_alarm_too_late_is_a_miss() -> None:
-    trial = judge(SPOT, ONSET + round(5.0 * FPS))
+    trial = judge(SPOT, ONSET + round(3.2 * FPS))
     assert not trial.detected
-    assert trial.delay_s == pytest.approx(5.0 + AlarmSettings().on_delay_s, abs=0.15)
+    assert trial.delay_s == pytest.approx(3.2 + AlarmSettings().on_delay_s, abs=0.15)
 
 
 def test_without_gas_every_alarm_is_false() -> None:

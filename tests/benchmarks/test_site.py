@@ -30,10 +30,10 @@ def frames(count: int, gas_from: int) -> list[Frame]:
 def test_frames_events_and_recall_are_counted() -> None:
     truth = picture(True) > 128
     wider = cv2.dilate(truth.astype(np.uint8), np.ones((1, 61), np.uint8)) > 0
-    leak = [(frame, wider if i >= 60 else None) for i, frame in enumerate(frames(120, gas_from=30))]
-    found = site.tally(frames(90, gas_from=20), [leak, leak], FakeSegmenter(), AlarmSettings())  # type: ignore[arg-type]
-    assert (found.frames, found.lit, found.events) == (90, 70, 1)
-    assert found.hours == pytest.approx(89 / FPS / 3600)
+    leak = [(frame, wider if i >= 60 else None) for i, frame in enumerate(frames(150, gas_from=30))]
+    found = site.tally(frames(130, gas_from=20), [leak, leak], FakeSegmenter(), AlarmSettings())  # type: ignore[arg-type]
+    assert (found.frames, found.lit, found.events) == (130, 110, 1)
+    assert found.hours == pytest.approx(129 / FPS / 3600)
     assert found.found_px / found.gas_px == pytest.approx(0.5)
     assert (found.leaks, found.told) == (2, 2)
 
