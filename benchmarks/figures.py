@@ -131,7 +131,11 @@ def speed_table(speed: Figures) -> str:
             continue  # docs/performance.md has them
         whole = result["stages_ms"]["end_to_end"]
         times = [f"{whole[key]:.1f}" for key in ("p50", "p95", "p99")]
+        held = result.get("isa", "native") != "native"  # which OpenVINO's oneDNN alone obeys
+        if held and result["backend"] != "openvino":
+            continue
         instructions = ", ".join(result["isa_in_force"]["features"]) or "baseline"
+        instructions = f"{result['isa']} alone in convolutions" if held else instructions
         name = f"{result['model']}, {result['backend']}"
         rows.append([name, instructions, f"{result['fps']:.0f}", *times, f"{result['host_share']:.0%}"])
     machine = speed["machine"]
