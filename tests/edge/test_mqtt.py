@@ -36,7 +36,7 @@ STANDING = payload.alarm([Place(Alarm("north"))], "north", UTC)
 
 def events_of_a_leak() -> list[payload.Payload]:
     state, events = Condition(), []
-    for index in range(165):
+    for index in range(195):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")
         events += [payload.event(event) for event in new]
     return events

@@ -25,7 +25,7 @@ from tests.edge.summaries import UTC, summary
 MADE_BY = Provenance("student.int8", "0" * 64, "f" * 64, "0.1.0", None)
 
 
-def leak_of(frames: int = 105) -> tuple[Condition, list[payload.Payload]]:
+def leak_of(frames: int = 135) -> tuple[Condition, list[payload.Payload]]:
     state, events = Condition(), []
     for index in range(frames):
         state, new = step(state, summary(index), AlarmSettings(), camera="north")

@@ -297,9 +297,19 @@ def test_the_view_outlives_a_camera_that_was_away(monkeypatch: pytest.MonkeyPatc
     assert seg._watch is not watch
 
 
+class Careful(models.HandBackend):
+    """Lets in what it takes for gas a tenth as fast, as the network does."""
+
+    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        said, background = super().run(inputs), inputs["background"]
+        lit = said["logits"].repeat(2, axis=2).repeat(2, axis=3) > 0
+        slowly = background + np.float32(0.1) * (said["background_next"] - background)
+        return said | {"background_next": np.where(lit, slowly, said["background_next"])}
+
+
 def flown(views: list[Array], *, gas: bool, fps: float = 15.0) -> tuple[list[Segmentation], list[Array]]:
     """A pan of 2 px a frame over a wide scene; and where the gas, which stands on the ground, is in each view."""
-    seg = Segmenter(models.spec(size=(320, 240)), models.HandBackend())
+    seg = Segmenter(models.spec(size=(320, 240)), Careful())
     truth = np.zeros(WIDE.shape, np.float32)
     truth[100:140, 260:320] = 60
     found, masks = [], []
