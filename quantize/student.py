@@ -73,6 +73,11 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
+def changes(key: Tensor, past: Tensor) -> Tensor:
+    """Since a past of unit length; zeros where nothing is remembered: an empty past must not look like a change."""
+    return (key - past) * (past * past).sum(1, keepdim=True)
+
+
 class Mix(nn.Sequential):
     """A 1x1 convolution, batch norm and ReLU over the correlations with two pasts and the changes since each."""
 
@@ -87,11 +92,10 @@ class Mix(nn.Sequential):
         similar, changed = zip(
             *(part.split((around, channels), dim=1) for part in self[0].weight.chunk(2, dim=1)), strict=True
         )
-        # an empty past (all zeros) must not look like a change
-        changes = [(key - past) * (past * past).sum(1, keepdim=True) for past in pasts]
         window = torch.stack(similar, dim=1).reshape(-1, 2, self.side, self.side)
         mixed = mixed_correlation(key, pasts, window)
-        return self[2](self[1](mixed + F.conv2d(torch.cat(changes, dim=1), torch.cat(changed, dim=1))))
+        since = torch.cat([changes(key, past) for past in pasts], dim=1)
+        return self[2](self[1](mixed + F.conv2d(since, torch.cat(changed, dim=1))))
 
 
 class TemporalCorrelation(nn.Module):

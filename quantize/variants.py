@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from edge.errors import ConfigError
 from quantize.correlation import unit
 from quantize.senses import Senses
-from quantize.student import SIZES, Mix, Student, StudentConfig, TemporalCorrelation, conv
+from quantize.student import SIZES, Mix, Student, StudentConfig, TemporalCorrelation, changes, conv
 
 TYPICAL_NOISE = 1.0 / 255.0  # of rendered clips
 SHARPNESS = 10.0  # of the exponentials that a correlation is normalised with; it is learned from there on
@@ -78,11 +78,6 @@ class NormalisedMix(Mix):
         around = F.unfold(past, self.side, padding=self.side // 2).view(n, channels, self.side**2, height, width)
         volume = torch.softmax(self.sharpness * (around * key.unsqueeze(2)).sum(1).float(), dim=1)
         return volume * (past * past).sum(1, keepdim=True)
-
-
-def changes(key: Tensor, past: Tensor) -> Tensor:
-    """Since `past`; zeros where nothing is remembered."""
-    return (key - past) * (past * past).sum(1, keepdim=True)
 
 
 def uncorrelated(student: Student) -> None:
