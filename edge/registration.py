@@ -77,11 +77,6 @@ class Structure:
         grey: Array = np.clip(128 + gain * self.detail, 0, 255).astype(np.uint8)
         return grey
 
-    def to_plane(self) -> Array:
-        """Px of this -> px of the plane, (3, 3)."""
-        across, down = self.scale
-        return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
-
 
 class Key:
     """A picture that others are laid over."""
@@ -112,8 +107,7 @@ class Key:
 
     def fit(self, structure: Structure, guess: Array) -> Fit:
         """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix."""
-        to_plane = self.structure.to_plane()
-        start = inverse(to_plane) @ inverse(guess) @ to_plane
+        start = in_cells(inverse(guess), *self.structure.scale)
         fit = self._refine(structure, start, HINT)
         if fit is None or not fit.good:
             tracked = self._track(structure, start)
@@ -189,9 +183,8 @@ class Key:
         if length > SETTLED:
             return None
         sigma = math.sqrt(float((spread[:6, :6] * self._spread).sum()) * noise) / max(alike, 0.1)
-        to_plane = self.structure.to_plane()
         return Fit(
-            matrix=to_plane @ inverse(warp) @ inverse(to_plane),
+            matrix=in_cells(inverse(warp), *(1 / self.structure.scale)),
             alike=alike,
             share=whole / (float(self._energy @ inside) + 1e-20),
             rest=float(square @ inside) / covered,
