@@ -226,7 +226,8 @@ def ablation(result: Figures) -> str:
     clips = max((one.get("clips", 0) for one in result["variants"]), default=0)
     parts.append(
         f"IoU summed over {budget['still'] * budget['batch']} still and {budget['moving'] * budget['batch']} moving "
-        f"clips over scenes that training does not see, a value a seed; then the difference from another row. The "
+        f"clips over scenes that training does not see, each network at its best threshold of six, a value a seed; "
+        "then the difference from another row. The "
         f"interval is of a clip's difference, mean of the seeds, over the {clips} clips with gas. From scratch, "
         f"{budget['steps']} steps of {budget['batch']} clips of {frames} px, {budget['clip_frames']} frames each; "
         f"further steps are {budget['further']}. Seeds {', '.join(map(str, seeds(result)))}; "

@@ -62,7 +62,8 @@ def row(variant: Variant, runs: Mapping[tuple[str, int | None], Line]) -> dict[s
 
 def one(seed: int | None, line: Line) -> dict[str, Any]:
     """One finished run."""
-    return {"seed": seed, "steps": line["steps"], "minutes": line["minutes"], "data": line["data"], **scored(line)}
+    kept = ("steps", "minutes", "data", "threshold")
+    return {"seed": seed, **{key: line[key] for key in kept}, **scored(line)}
 
 
 def scored(line: Line) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def test_a_variant_is_learned_judged_and_noted_once(plan: Plan) -> None:
     assert list(lines) == ["full", "distilled", "rounded", "teacher"]
     assert [lines[name]["steps"] for name in ("full", "distilled", "rounded")] == [4, 4, 2]
     assert all(len(line[kind]) == 2 for line in lines.values() for kind in ablation_table.KINDS)
+    assert all(line["threshold"] in ablation.THRESHOLDS for line in lines.values())
     runs = torch.load(plan.checkpoint("rounded", 7), weights_only=True)["provenance"]["runs"]
     assert [(run["planned_steps"], run["steps"], run["rounded"]) for run in runs] == [(4, 4, False), (2, 6, True)]
     assert lines["teacher"]["made_from"] == load_teacher(plan.teacher, torch.device("cpu"))[1]
@@ -119,7 +120,8 @@ def test_a_job_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
 
 def line(name: str, seed: int, *areas: tuple[int, int, int]) -> dict[str, Any]:
     described = {"utc": f"2026-11-25T1{seed}:00:00+00:00", "commit": "abc", "steps": 4, "minutes": 1.0, "data": "none"}
-    return {"name": name, "seed": seed, "still": areas, "moving": [(1, 1, 1)], **described}
+    judged = {"threshold": 0.5, "still": areas, "moving": [(1, 1, 1)]}
+    return {"name": name, "seed": seed, **judged, **described}
 
 
 def test_differences_are_paired_by_seed_and_by_clip(tmp_path: Path) -> None:
