@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from calibration import result_file
 from edge.contract import load as load_spec
 from edge.errors import ConfigError, FgstpError
 from edge.mask import logit
@@ -157,7 +158,7 @@ def reported(job: Job, plan: Plan, out: Path, names: Sequence[str]) -> Job:
     def work() -> None:
         print(f"{datetime.now(timezone.utc):%H:%M:%S} {job.name}", flush=True)
         job.work()
-        table.write(out, table.summary(plan.finished(), asdict(plan.budget), names))
+        result_file.write(out, table.summary(plan.finished(), asdict(plan.budget), names))
 
     return replace(job, work=work)
 
