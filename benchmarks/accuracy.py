@@ -23,12 +23,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import falls, machine, simgas_log
+from benchmarks import falls, simgas_log
 from benchmarks.baselines import BASELINES
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all, total
 from benchmarks.printing import print_agreement, print_comparison, print_report
 from benchmarks.report import REPORTS, mean, paired
-from calibration import clips, sets
+from calibration import clips, result_file, sets
 from calibration.aloft import WINDOW
 from calibration.flight import FLIGHTS
 from calibration.sets import Footage
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     methods = [_model(name, options.backend) for name in options.model]
     if options.baselines:
         methods += [Method(name) for name in BASELINES]
-    report = machine.header("accuracy") | {"protocol": PROTOCOL}
+    report = result_file.header("accuracy") | {"protocol": PROTOCOL}
     if (shortened := _shortened(options)) is not None:
         report["shortened"] = shortened
     if options.motion:
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     if options.agree:
         report["agreement"] = [_agree(name, chosen, options) for name in options.model]
     if options.json:
-        machine.write(options.json, report)
+        result_file.write(options.json, report)
 
 
 def _chosen(options: argparse.Namespace) -> list[Footage]:

@@ -20,10 +20,10 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from benchmarks import machine, pod, pod_plot
+from benchmarks import pod, pod_plot
 from benchmarks.evaluate import Method, run_all
 from benchmarks.table import Cell, show
-from calibration import clips
+from calibration import clips, result_file
 from calibration.clips import Clip
 from calibration.footage import MOVING
 from calibration.noise import NoiseBank
@@ -122,12 +122,12 @@ def run(options: argparse.Namespace) -> None:
         trials.append(trial)
         if sys.stderr.isatty():
             print(f"\r{len(trials)}/{len(work)} trials", end="", file=sys.stderr, flush=True)
-    report = machine.header("detection") | {"protocol": PROTOCOL, "seed": options.seed} | method.describe()
+    report = result_file.header("detection") | {"protocol": PROTOCOL, "seed": options.seed} | method.describe()
     report |= {"views": len(views) if views[0] else "procedural", "alarm": AlarmSettings().model_dump()}
     report |= summarise(trials)
     print_report(report)
     if options.json:
-        machine.write(options.json, report)
+        result_file.write(options.json, report)
     if options.plot:
         pod_plot.draw(report, options.plot)
 

@@ -22,9 +22,10 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks import machine, memory
+from benchmarks import memory
 from benchmarks.combination import percentiles
 from benchmarks.table import show
+from calibration import result_file
 from edge import config, contract, service
 from edge.channel import Channel
 from edge.errors import FgstpError
@@ -150,7 +151,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not watch.total:
         raise FgstpError("no alarm reached the broker; give more --seconds")
     spec, _ = contract.load(options.model)
-    return machine.header("latency") | {
+    return result_file.header("latency") | {
         "model": spec.name,
         "sha256": spec.sha256,
         "cameras": options.cameras,
@@ -197,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(show(["ms", "p50", "p95", "p99"], figures))
         print(f"{result['messages']} messages; the target is a p95 of {TARGET_MS:g} ms in total")
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.latency: {error}", file=sys.stderr)
         return error.exit_code

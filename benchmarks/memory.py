@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import yaml
 
-from benchmarks import machine
 from benchmarks.table import show
+from calibration import result_file
 from edge import broker, contract, selftest
 from edge.errors import FgstpError, TransportError
 from edge.uplink import MqttSettings
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         points, peak, backend = watch(config, settings, options.frames)
     settled = [point for point in points if point[0] >= SETTLED * points[-1][0]]
     spec, _ = contract.load(options.model)
-    return machine.header("memory") | {
+    return result_file.header("memory") | {
         "model": spec.name,
         "sha256": spec.sha256,
         "backend": backend,
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.memory: {error}", file=sys.stderr)
         return error.exit_code

@@ -23,7 +23,7 @@ from edge.errors import ConfigError, FgstpError
 PAGES = {
     "docs/performance.md": ("speed", "peers", "roofline", "tradeoff"),
     "docs/scale.md": ("cameras", "pixels", "rates"),
-    "edge/models/README.md": ("ablation",),
+    "edge/models/README.md": ("detection", "ablation"),
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
 COMMANDS = {"ablation": "quantize.ablation --data ../shared/data --out benchmarks/ablation.json"}  # where not the usual
@@ -52,7 +52,7 @@ def stale(folder: Path) -> list[str]:
         path = folder / f"{name}.json"
         result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         for one in result.get("results", [result]):
-            model = one.get("model")
+            model = one.get("model", one.get("method"))
             if model in shipped and one.get("sha256", shipped[model]) != shipped[model] and not untrained(one):
                 complaints.append(f"{path.name}: {model} has another sha256 than the shipped file; measure again")
     return complaints

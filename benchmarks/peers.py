@@ -28,11 +28,11 @@ from typing import Any
 
 import cv2
 
-from benchmarks import accuracy, combination, contestants, machine, untrained
+from benchmarks import accuracy, combination, contestants, untrained
 from benchmarks.baselines import BASELINES
 from benchmarks.contestants import Classical, Contestant, Instance, Network
 from benchmarks.table import Cell, show
-from calibration import clips, sets
+from calibration import clips, result_file, sets
 from calibration.clips import Clip
 from edge import contract
 from edge.errors import ConfigError, FgstpError
@@ -47,7 +47,7 @@ QUALITY = ("simgas", "gasvid", "god")  # sets that are scored
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError."""
     data = clips.root(options.data)
-    head = machine.header("peers")  # before this process confines itself to one core
+    head = result_file.header("peers")  # before this process confines itself to one core
     scored = {} if options.skip_quality else quality(options, data)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
@@ -210,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(options)
         print_table(result["results"])
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.peers: {error}", file=sys.stderr)
         return error.exit_code

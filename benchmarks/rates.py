@@ -25,8 +25,9 @@ import cv2
 import numpy as np
 import yaml
 
-from benchmarks import machine, memory
+from benchmarks import memory
 from benchmarks.table import show
+from calibration import result_file
 from edge import mqtt
 from edge.errors import FgstpError
 from edge.uplink import MqttSettings
@@ -65,7 +66,7 @@ def wire(topic: str, payload: int, qos: int) -> int:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises FgstpError."""
     views = {name: measure(name, options) for name in ("quiet", "leaking")}
-    return machine.header("rates") | {
+    return result_file.header("rates") | {
         "cameras": options.cameras,
         "camera_fps": FPS,
         "seconds": options.seconds,
@@ -213,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(options)
         print_report(result)
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.rates: {error}", file=sys.stderr)
         return error.exit_code

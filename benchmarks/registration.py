@@ -25,8 +25,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks import machine
 from benchmarks.table import show
+from calibration import result_file
 from calibration.clips import aerial_stills, root, thermal_background
 from calibration.flight import FLIGHTS, Flight, look, track
 from edge import contract
@@ -182,7 +182,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             **{name: quantiles([error for one in found for error in one["errors"][name]]) for name in LAGS},
         }
     blind = [faded(spec, picture, seed, options.noise, frames + 30) for seed, picture in enumerate(pictures)]
-    return machine.header("registration") | {
+    return result_file.header("registration") | {
         "stills": len(pictures),
         "noise": options.noise,
         "motions": motions,
@@ -221,7 +221,7 @@ def main() -> None:
     still, moving, added = (found["step_ms"][key] for key in ("still", "moving", "added"))
     print(f"a step: {still:.2f} ms still, {moving:.2f} ms panning, {added / still:.0%} more")
     if options.json:
-        machine.write(options.json, found)
+        result_file.write(options.json, found)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ceilings, isa, machine
+from benchmarks import ceilings, isa
 from benchmarks.ceilings import Ceilings
 from benchmarks.profiles import PROFILES, Layer
 from benchmarks.table import Cell, show
+from calibration import result_file
 from edge import contract
 from edge.errors import FgstpError
 
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for model in options.model:
                 for runtime in options.backend:
                     results.append(apart(name, model, runtime, options.rounds, environment))
-    return machine.header("roofline") | {"load_average": os.getloadavg(), "results": results}
+    return result_file.header("roofline") | {"load_average": os.getloadavg(), "results": results}
 
 
 def apart(name: str, model: str, runtime: str, rounds: int, environment: dict[str, str]) -> dict[str, Any]:
@@ -157,13 +158,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.backend, options.isa = options.backend or list(PROFILES), options.isa or ["native"]
     try:
         if options.inside:
-            print(json.dumps(machine.tidy(measure(options.model[0], options.backend[0], options.rounds))))
+            print(json.dumps(result_file.tidy(measure(options.model[0], options.backend[0], options.rounds))))
             return 0
         result = run(options)
         for one in result["results"]:
             print_report(one)
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.roofline: {error}", file=sys.stderr)
         return error.exit_code

@@ -22,9 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import combination, fit, machine, memory, untrained
+from benchmarks import combination, fit, memory, untrained
 from benchmarks.combination import Combination
 from benchmarks.table import show
+from calibration import result_file
 from edge import contract
 from edge.errors import FgstpError
 from edge.uplink import MqttSettings
@@ -50,7 +51,7 @@ class Look:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what is asked for. Raises FgstpError."""
     spec, _ = contract.load(options.model)
-    result = machine.header("scale") | {"model": spec.name, "sha256": spec.sha256, "load_average": os.getloadavg()}
+    result = result_file.header("scale") | {"model": spec.name, "sha256": spec.sha256, "load_average": os.getloadavg()}
     if "cameras" in options.only:
         rows = [load(cameras, threads, options) for threads in options.threads for cameras in options.cameras]
         result["cameras"] = {"rows": rows, "mb_per_camera": per_camera(rows)}
@@ -224,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(options)
         print_report(result)
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.scale: {error}", file=sys.stderr)
         return error.exit_code

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import tidy
+from calibration.result_file import tidy
 from edge.errors import StorageError
 
 ROOT = Path(__file__).parent.parent

@@ -19,10 +19,9 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from benchmarks import machine
 from benchmarks.evaluate import LIT_PX, Method, run_all
 from benchmarks.table import Cell, show
-from calibration import clips
+from calibration import clips, result_file
 from calibration.clips import Clip
 from calibration.footage import MOVING
 from calibration.metrics import share
@@ -122,11 +121,11 @@ def run(options: argparse.Namespace) -> None:
         outcomes.append(outcome)
         if sys.stderr.isatty():
             print(f"\r{len(outcomes)}/{len(work)} views", end="", file=sys.stderr, flush=True)
-    report = machine.header("site") | {"protocol": PROTOCOL, "target_per_hour": options.false_alarms_per_hour}
+    report = result_file.header("site") | {"protocol": PROTOCOL, "target_per_hour": options.false_alarms_per_hour}
     report |= method.describe() | summarise(outcomes)
     print_report(report)
     if options.json:
-        machine.write(options.json, report)
+        result_file.write(options.json, report)
 
 
 def scenes(data: Path) -> dict[str, list[Clip]]:

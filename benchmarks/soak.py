@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, memory
+from benchmarks import memory
 from benchmarks.table import show
+from calibration import result_file
 from edge import contract
 from edge.errors import FgstpError
 from edge.uplink import MqttSettings
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         config = memory.write_config(folder, settings, options, cameras, options.every)
         samples, backend = watch(config, settings, 60 * options.minutes)
     spec, _ = contract.load(options.model)
-    return machine.header("soak") | {
+    return result_file.header("soak") | {
         "model": spec.name,
         "sha256": spec.sha256,
         "backend": backend,
@@ -136,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         growth = result["slope_mb_per_h"]
         print(f"memory grows by {growth:.2f} MB/h; {MOST_MB_PER_H:g} may be")
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.soak: {error}", file=sys.stderr)
         return error.exit_code

@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import isa, machine, untrained
+from benchmarks import isa, untrained
 from benchmarks.combination import SIZE, Combination, golden_video, measure, ratio
 from benchmarks.stages import STAGES
 from benchmarks.table import show
+from calibration import result_file
 from edge import backend, hardware
 from edge.errors import FgstpError
 
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for one, result in zip(combinations, results, strict=True):
         result["speed_against_first"] = ratio(combinations[0].rounds, one.rounds)
         result["speed_against_fp32"] = against_fp32(one, combinations)
-    return machine.header("speed") | {
+    return result_file.header("speed") | {
         "rounds": options.rounds,
         "burn_in": options.burn_in,
         "load_average": os.getloadavg(),
@@ -155,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(options)
         print_table(result["results"])
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
     except FgstpError as error:
         print(f"benchmarks.speed: {error}", file=sys.stderr)
         return error.exit_code

@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import combination, machine, simgas_log
+from benchmarks import combination, simgas_log
 from benchmarks.combination import Combination
 from benchmarks.evaluate import Method, evaluate, run_all
 from benchmarks.report import masks
 from benchmarks.table import Cell, show
-from calibration import clips, sets
+from calibration import clips, result_file, sets
 from edge import contract
 from edge.errors import ConfigError, FgstpError
 from edge.records import Frame, Segmentation
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{rows[-1]['model']}, every {stride}: IoU {rows[-1]['iou']:.3f}, {rows[-1]['fps']:.0f} frames/s")
     for one in rows:
         one["pareto"] = not any(better(other, one) for other in rows)
-    return machine.header("tradeoff") | {"load_average": os.getloadavg(), "results": rows}
+    return result_file.header("tradeoff") | {"load_average": os.getloadavg(), "results": rows}
 
 
 def speeds(backends: Mapping[str, str], options: argparse.Namespace) -> dict[str, float]:
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = json.loads(options.results.read_text(encoding="utf-8")) if options.results else run(options)
         print_table(result["results"])
         if options.json:
-            machine.write(options.json, result)
+            result_file.write(options.json, result)
         if options.plot:
             from benchmarks import pareto_plot  # matplotlib is loaded only where it is wanted
 

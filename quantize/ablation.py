@@ -21,11 +21,14 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from calibration import result_file
 from edge.contract import load as load_spec
 from edge.errors import ConfigError, FgstpError
+from edge.mask import logit
 from quantize import ablation_table as table
 from quantize import gate
 from quantize.ablation_plan import Budget, Plan, batches_for, parts, store, stored
@@ -39,6 +42,8 @@ from quantize.recipe import TrainConfig
 from quantize.rollout import clip_areas
 from quantize.train import start, train
 from quantize.variants import VARIANTS, Variant, named
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of probability, of which each network is judged by its best
 
 
 def render(plan: Plan, seed: int, procedural: bool) -> None:
@@ -60,13 +65,15 @@ def hold_out(plan: Plan) -> None:
     store(iter([*still, *moving]), b.still + b.moving, plan.held_out)
 
 
-def judged(plan: Plan, network: torch.nn.Module) -> dict[str, list[list[int]]]:
-    """`rollout.clip_areas` of each held-out clip, still and moving."""
-    held = list(stored(plan.held_out))
-    kinds = {"still": held[: plan.budget.still], "moving": held[plan.budget.still :]}
-    return {
-        kind: clip_areas(network, batches, TrainConfig(), autocast=False).tolist() for kind, batches in kinds.items()
-    }
+def judged(plan: Plan, network: torch.nn.Module) -> dict[str, Any]:
+    """`rollout.areas` of each held-out clip, still and moving, at the threshold that serves the network best: how sure
+    it is of itself, which its labels or its teacher taught it, shall not decide between two of them."""
+    held, b = list(stored(plan.held_out)), plan.budget
+    least = [logit(threshold) for threshold in THRESHOLDS]
+    found = clip_areas(network, held, TrainConfig(), autocast=False, least=least).tolist()
+    best = max(range(len(found)), key=lambda at: table.iou(found[at]))
+    still, moving = found[best][: b.still * b.batch], found[best][b.still * b.batch :]
+    return {"threshold": THRESHOLDS[best], "still": still, "moving": moving}
 
 
 def learn(plan: Plan, variant: Variant, seed: int) -> None:
@@ -151,7 +158,7 @@ def reported(job: Job, plan: Plan, out: Path, names: Sequence[str]) -> Job:
     def work() -> None:
         print(f"{datetime.now(timezone.utc):%H:%M:%S} {job.name}", flush=True)
         job.work()
-        table.write(out, table.summary(plan.finished(), asdict(plan.budget), names))
+        result_file.write(out, table.summary(plan.finished(), asdict(plan.budget), names))
 
     return replace(job, work=work)
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from calibration import result_file
 from calibration.intervals import paired_interval
-from edge import __version__, hardware
 from quantize.variants import VARIANTS, Variant
 
 KINDS = ("still", "moving")  # views of the held-out clips
@@ -24,11 +19,8 @@ def summary(lines: Sequence[Line], budget: Mapping[str, Any], wanted: Sequence[s
     runs = {(line["name"], line["seed"]): line for line in lines}
     names = {name if seed is None else f"{name}-{seed}" for name, seed in runs}
     return {
-        "benchmark": "ablation",
-        "utc": max(line["utc"] for line in lines) if lines else None,
-        "software": __version__,
-        "python": platform.python_version(),
-        "machine": asdict(hardware.inspect()),
+        **result_file.header("ablation"),
+        "utc": max(line["utc"] for line in lines) if lines else None,  # not when the table was made
         "commits": sorted({line["commit"] for line in lines}),
         "budget": dict(budget),
         "missing": [name for name in wanted if name not in names and "clips" not in name and name != "held-out"],
@@ -62,7 +54,8 @@ def row(variant: Variant, runs: Mapping[tuple[str, int | None], Line]) -> dict[s
 
 def one(seed: int | None, line: Line) -> dict[str, Any]:
     """One finished run."""
-    return {"seed": seed, "steps": line["steps"], "minutes": line["minutes"], "data": line["data"], **scored(line)}
+    kept = ("steps", "minutes", "data", "threshold")
+    return {"seed": seed, **{key: line[key] for key in kept}, **scored(line)}
 
 
 def scored(line: Line) -> dict[str, Any]:
@@ -79,22 +72,3 @@ def iou(areas: Sequence[Sequence[int]]) -> float:
 def clip_ious(line: Line) -> list[float]:
     """Of each clip; NaN where it shows no gas, since there one px of a mask would be as bad as a whole one."""
     return [iou([areas]) if areas[2] else math.nan for kind in KINDS for areas in line[kind]]
-
-
-def write(path: Path, result: Mapping[str, Any]) -> None:
-    """A result file as the benchmarks write them; whole at any time, since several processes write it."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(tidy(result), indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def tidy(value: Any) -> Any:
-    """Figures to six significant digits, NaN as None: JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {key: tidy(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [tidy(item) for item in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else float(f"{value:.6g}")
-    return value

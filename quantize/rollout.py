@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,28 +138,31 @@ def mask_figures(
     return loss, both, said + true - both
 
 
-def areas(logits: Tensor, masks: Tensor) -> Tensor:
-    """(N, 3) of the clips: px of mask and label both, of the mask at probability 0.5, of the label."""
+def areas(logits: Tensor, masks: Tensor, least: float = 0.0) -> Tensor:
+    """(N, 3) of the clips: px of mask and label both, of the mask (logits above `least`), of the label."""
     target, known = targets(masks, logits)
-    said, true = (logits > 0) & (known > 0), target > 0.5
+    said, true = (logits > least) & (known > 0), target > 0.5
     return torch.stack([mask.sum((0, 2, 3, 4)) for mask in (said & true, said, true)], dim=1)
 
 
-def clip_areas(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> Tensor:
-    """`areas` over the whole of each clip, (clips, 3)."""
+def clip_areas(
+    student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool, least: Sequence[float] = (0.0,)
+) -> Tensor:
+    """`areas` over the whole of each clip, for masks of each least logit: (masks, clips, 3)."""
     student.eval()
-    found = []
+    found = [torch.zeros(len(least), 0, 3, dtype=torch.long)]
     with torch.no_grad():
         for batch in batches:
-            past, total = Past.none(student, batch), torch.zeros(batch.frames.shape[1], 3, dtype=torch.long)
+            past, total = Past.none(student, batch), torch.zeros(1, 1, 1, dtype=torch.long)
             for part in batch.parts(config.frames):
                 logits, *_, past = unroll(student, part, past, autocast=autocast)
-                total += areas(logits, part.masks.to(logits.device)).cpu()
+                masks = part.masks.to(logits.device)
+                total = total + torch.stack([areas(logits, masks, each) for each in least]).cpu()
             found.append(total)
-    return torch.cat(found) if found else torch.zeros(0, 3, dtype=torch.long)
+    return torch.cat(found, dim=1)
 
 
 def validate(student: nn.Module, batches: list[Batch], config: TrainConfig, *, autocast: bool) -> float:
     """IoU summed over the validation clips."""
-    both, said, true = clip_areas(student, batches, config, autocast=autocast).sum(0).tolist()
+    both, said, true = clip_areas(student, batches, config, autocast=autocast)[0].sum(0).tolist()
     return float(both / max(said + true - both, 1))

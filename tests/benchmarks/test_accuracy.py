@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, machine, printing, report
+from benchmarks import accuracy, printing, report
 from benchmarks.evaluate import Method, Result, agreement, evaluate, run_all
-from calibration import clips
+from calibration import clips, result_file
 from calibration.clips import Box, Boxes, Clip, MaskFiles
 from edge import contract
 from edge.errors import SourceError
@@ -56,7 +56,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(results: list[Result]) -> str:
     """The figures as a result file has them: sums may differ in their last digits from process to process."""
-    return json.dumps(machine.tidy(report.masks(results)))
+    return json.dumps(result_file.tidy(report.masks(results)))
 
 
 def test_a_baseline_is_scored_through_pipeline_and_alarm(footage: Path) -> None:

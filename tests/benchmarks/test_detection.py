@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import detection, machine, pod_plot
+from benchmarks import detection, pod_plot
 from benchmarks.detection import FPS, ONSET_S, VIEW, Case, Trial
 from benchmarks.evaluate import Method
-from calibration import clips
+from calibration import clips, result_file
 from calibration.release import Release
 from edge.records import Array
 from edge.rules import AlarmSettings
@@ -113,7 +113,7 @@ def test_figures_are_those_of_the_trials() -> None:
 
 def test_the_plot_is_drawn_from_the_written_file(tmp_path: Path) -> None:
     file = tmp_path / "detection.json"
-    machine.write(file, detection.summarise(trials()))
+    result_file.write(file, detection.summarise(trials()))
     pod_plot.draw(json.loads(file.read_text()), tmp_path / "pod.png")
     assert (tmp_path / "pod.png").read_bytes().startswith(b"\x89PNG")
 

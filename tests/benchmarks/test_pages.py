@@ -65,6 +65,16 @@ def test_a_fleet_is_told_with_and_without_its_summaries() -> None:
     assert "without the summaries, 5,125 messages and 20.3 Mbit" in text
 
 
+def test_a_contrast_beyond_those_that_were_tried_is_a_dash() -> None:
+    curve = {"motion": "still", "size": 0.002, "points": {"50": [2.13, 1.5, 3.0], "90": [None, 8.0, None]}}
+    rates = [{"cnr": 1.0, "trials": 4}, {"cnr": 2.0, "trials": 4}]
+    free = {"events": 1, "hours": 0.5, "high_per_hour": 11.1}
+    result = {"curves": [curve | {"rates": rates}], "false_alarms": {"all": free}, "protocol": "So it was made."}
+    text = tables.detection(result)
+    assert "| still | 0.2 | 2.1 (1.5 to 3) | – (8 to –) | 8 |" in text
+    assert text.endswith("So it was made. Without gas: 1 alarms in 30 minutes, at most 11 an hour (95 %).")
+
+
 def test_a_variant_stands_beside_what_it_is_compared_with() -> None:
     runs = [{"seed": seed, "still": still, "moving": 0.3} for seed, still in ((7, 0.41), (8, 0.4))]
     taken = {"against": "full", "differences": {"still": [-0.02, 0.01], "moving": [0.0, 0.1]}, "clips": 48}

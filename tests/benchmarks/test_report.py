@@ -1,13 +1,11 @@
 """From results to figures: what is averaged over clips, and what is summed over frames."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import machine, report
+from benchmarks import report
 from benchmarks.evaluate import Method, Result, total
 from benchmarks.events import Started
 from benchmarks.printing import print_comparison, print_report, span
@@ -156,15 +154,6 @@ def test_methods_are_compared_clip_by_clip(capsys: pytest.CaptureFixture[str]) -
 def test_an_interval_is_a_span_or_a_dash() -> None:
     assert span((0.25, 1.0)) == "0.250..1.000"
     assert span((math.nan, math.nan)) == "-"
-
-
-def test_result_files_are_json_with_null_for_what_was_not_measured(tmp_path: Path) -> None:
-    machine.write(tmp_path / "deep" / "r.json", machine.header("test") | {"a": float("nan"), "b": (1 / 3, 2)})
-    read = json.loads((tmp_path / "deep" / "r.json").read_text())
-    assert read["a"] is None
-    assert read["b"] == [0.333333, 2]
-    assert read["machine"]["cores"] >= 1
-    assert read["machine"]["runtimes"]["numpy"] == np.__version__
 
 
 def test_tables_line_up() -> None:

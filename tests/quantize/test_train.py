@@ -126,11 +126,15 @@ def test_clips_are_judged_one_by_one() -> None:
     student = Student().eval()
     batches = [next(iter(RenderedBatches(None, seed=seed, batch=2, size=64, frames=6))) for seed in (1, 2)]
     config = TrainConfig(frames=4)
-    found = clip_areas(student, batches, config, autocast=False)
+    [found] = clip_areas(student, batches, config, autocast=False)
     assert found.shape == (4, 3)
     both, said, true = found.sum(0).tolist()
     assert validate(student, batches, config, autocast=False) == both / (said + true - both)
-    assert torch.equal(found[2:], clip_areas(student, batches[1:], config, autocast=False))
+    assert torch.equal(found[2:], clip_areas(student, batches[1:], config, autocast=False)[0])
+    wide, right, narrow = clip_areas(student, batches, config, autocast=False, least=(-99.0, 0.0, 99.0))
+    assert torch.equal(right, found)
+    assert wide[:, 1].min() == 6 * 32 * 32, "every cell of every frame"
+    assert narrow[:, 1].max() == 0
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
-"""Where a figure was measured, for the head of every result file."""
+"""The JSON files that figures are kept in: where and when they were measured, and how they are written."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -24,9 +25,11 @@ def header(what: str) -> dict[str, Any]:
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
-    """A result file: readable, stable in its order, NaN as null."""
+    """Readable, stable in its order, NaN as null; whole at any time, though several processes may write it."""
+    partial = path.with_suffix(f".{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tidy(result), indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(tidy(result), indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
     print(f"wrote {path}")
 
 
