@@ -48,8 +48,9 @@ class Feed:
     """What one camera has to say, one piece at a time, for whoever serves several of them."""
 
     def __init__(self, camera: CameraSettings, stop: threading.Event, arrived: threading.Condition) -> None:
-        """`arrived` is notified whenever some feed has news; it guards all of them."""
+        """`arrived` is notified whenever some feed has news."""
         self._camera, self._stop, self._arrived = camera, stop, arrived
+        self._place = threading.Condition()  # over the news; of this feed alone, or each frame would wake all cameras
         self._lossless = not is_live(camera.source) and not camera.realtime
         self._news: News | None = None
         self._overtaken = 0  # frames that nobody took before the next one came
@@ -78,9 +79,9 @@ class Feed:
 
     def take(self) -> News | None:
         """The news, once."""
-        with self._arrived:
+        with self._place:
             news, self._news = self._news, None
-            self._arrived.notify_all()  # a recording may be waiting for this
+            self._place.notify()  # a recording may be waiting for this
         return news
 
     def join(self, patience_s: float) -> None:
@@ -110,12 +111,13 @@ class Feed:
     def _put(self, news: News) -> None:
         """Leave `news` to be taken. A frame gives way to the next frame; nothing else does."""
         self._ticked = time.monotonic()
-        with self._arrived:
+        with self._place:
             while self._news is not None and not self._gives_way(news) and not self._stop.is_set():
-                self._arrived.wait(0.5)
+                self._place.wait(0.5)
                 self._ticked = time.monotonic()
             self._overtaken += isinstance(self._news, Arrival)
             self._news = news
+        with self._arrived:
             self._arrived.notify_all()
 
     def _gives_way(self, later: News) -> bool:
