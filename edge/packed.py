@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from edge.records import Array
 
-BITS = 15  # beside the sign
+BITS = 14  # beside the sign; of 15 the largest values might be rounded over the edge
 FINEST = -64  # power of two below which a step is all but zeros
 
 
@@ -28,9 +29,9 @@ class Packed:
 
     def put(self, slot: int, values: Array) -> None:
         """Keep a step."""
-        _, exponent = math.frexp(max(float(values.max()), -float(values.min())))
+        _, exponent = math.frexp(cv2.norm(values.ravel(), cv2.NORM_INF))
         self.units[slot] = unit = np.float32(2.0 ** (max(exponent, FINEST) - BITS))
-        np.multiply(values, 1 / unit, out=self.numbers[slot], casting="unsafe")
+        np.rint(values * (1 / unit), out=self.numbers[slot], casting="unsafe")
 
     def get(self, slot: int, out: Array | None = None) -> Array:
         """A step, in `out` or in an array of its own."""

@@ -55,9 +55,7 @@ class Ring:
                 lagged[state.source] = max(state.lag_s, lagged.get(state.source, 0.0))
         grounds = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing == "frame"})
         recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing != "frame"})
-        self._history = {
-            source: Packed(enough(lag, self._spacing), shapes[source]) for source, lag in lagged.items()
-        }
+        self._history = {source: Packed(enough(lag, self._spacing), shapes[source]) for source, lag in lagged.items()}
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
         self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
         self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
