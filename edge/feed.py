@@ -1,4 +1,7 @@
-"""One camera's frames, from a thread of its own, into a place for one: the newest frame counts.
+"""One camera's frames, from a thread of its own, into a place for two: the newest count.
+
+The second evens out what takes longer now and then, such as a clip on its way to the disk: a box that keeps up on the
+whole loses no frame, and on one that does not a frame is older by one frame's time at most.
 
 A camera that fails is tried again after waits that double up to a cap; the other cameras do not notice. A recording
 that is not played in real time loses nothing: its thread waits until the frame before has been taken.
@@ -9,6 +12,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from edge.config import CameraSettings
@@ -17,6 +21,7 @@ from edge.playback import Playback, is_live
 from edge.records import Frame
 
 RETRY_S = (1.0, 30.0)  # first and longest wait before a lost camera is tried again
+ROOM = 2  # frames of a camera that wait; a recording that can wait has one: each is only older there
 STUCK_S = 60.0  # a thread that hangs in a camera's driver for longer is a fault; opening may take 20 s
 
 
@@ -48,10 +53,12 @@ class Feed:
     """What one camera has to say, one piece at a time, for whoever serves several of them."""
 
     def __init__(self, camera: CameraSettings, stop: threading.Event, arrived: threading.Condition) -> None:
-        """`arrived` is notified whenever some feed has news; it guards all of them."""
+        """`arrived` is notified whenever some feed has news."""
         self._camera, self._stop, self._arrived = camera, stop, arrived
+        self._place = threading.Condition()  # over the news; of this feed alone, or each frame would wake all cameras
         self._lossless = not is_live(camera.source) and not camera.realtime
-        self._news: News | None = None
+        self._room = 1 if self._lossless else ROOM
+        self._news: deque[News] = deque()
         self._overtaken = 0  # frames that nobody took before the next one came
         self._skipped = 0  # frames that the source itself gave up, over all passes so far
         self._thread = threading.Thread(target=self._run, name=f"feed {camera.name}", daemon=True)
@@ -64,7 +71,7 @@ class Feed:
     @property
     def waiting(self) -> bool:
         """Whether there is news."""
-        return self._news is not None
+        return bool(self._news)
 
     @property
     def dropped(self) -> int:
@@ -77,10 +84,10 @@ class Feed:
         return not self._thread.is_alive() or time.monotonic() - self._ticked < STUCK_S
 
     def take(self) -> News | None:
-        """The news, once."""
-        with self._arrived:
-            news, self._news = self._news, None
-            self._arrived.notify_all()  # a recording may be waiting for this
+        """The oldest news, once."""
+        with self._place:
+            news = self._news.popleft() if self._news else None
+            self._place.notify()  # a recording may be waiting for this
         return news
 
     def join(self, patience_s: float) -> None:
@@ -108,18 +115,20 @@ class Feed:
             self._pause(wait * random.uniform(0.5, 1.0))  # a hundred boxes must not knock at one switch in step
 
     def _put(self, news: News) -> None:
-        """Leave `news` to be taken. A frame gives way to the next frame; nothing else does."""
+        """Leave `news` to be taken. Where there is no room, a frame gives way to a later one; nothing else does."""
         self._ticked = time.monotonic()
-        with self._arrived:
-            while self._news is not None and not self._gives_way(news) and not self._stop.is_set():
-                self._arrived.wait(0.5)
+        with self._place:
+            while len(self._news) >= self._room and not self._gives_way(news) and not self._stop.is_set():
+                self._place.wait(0.5)
                 self._ticked = time.monotonic()
-            self._overtaken += isinstance(self._news, Arrival)
-            self._news = news
+            if len(self._news) >= self._room:
+                self._overtaken += isinstance(self._news.popleft(), Arrival)
+            self._news.append(news)
+        with self._arrived:
             self._arrived.notify_all()
 
     def _gives_way(self, later: News) -> bool:
-        return not self._lossless and isinstance(self._news, Arrival) and isinstance(later, Arrival)
+        return not self._lossless and isinstance(self._news[0], Arrival) and isinstance(later, Arrival)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

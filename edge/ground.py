@@ -35,11 +35,8 @@ class Ground:
         self._inner = np.s_[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         self._canvas: Array = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.float32)
         self._age: Array = np.zeros_like(self._canvas)  # seconds since it was first seen, at most BACKGROUND_S
-        self._spare: Array = np.zeros_like(self._canvas)
         self._out: Array = np.zeros((height, width), np.float32)
-        self._young: Array = np.zeros((height, width), np.float32)  # ages as the present view shows them
-        self._buffers: Array = np.zeros((3, height, width), np.float32)
-        self._all: Array = np.full((height, width), 255, np.uint8)
+        self._young: Array = self._age[self._inner]  # ages as the present view shows them
         self.reset()
 
     def reset(self) -> None:
@@ -77,9 +74,9 @@ class Ground:
         transform = self._onto(view)
         if transform is None:
             np.copyto(self._out, self._canvas[self._inner])
-            np.copyto(self._young, self._age[self._inner])
+            self._young = self._age[self._inner]
         else:
-            self._young.fill(UNSEEN)
+            self._young = np.full_like(self._out, UNSEEN)
             draw(self._canvas, ONTO_CANVAS @ transform, self._out)
             draw(self._age, ONTO_CANVAS @ transform, self._young)
         if not self._even or transform is not None:
@@ -113,13 +110,10 @@ class Ground:
 
     def _faster(self, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]) -> Array:
         """The change (h, w) as much faster as the ground is younger, but never beyond the frame."""
-        change: Array = self._buffers[0]
-        most, far = self._buffers[1:]
-        cv2.max(cv2.absdiff(changed, given, dst=most), cv2.absdiff(frame, given, dst=far), dst=most)
-        cv2.multiply(cv2.subtract(changed, given, dst=change), self._boost(logits, clock), dst=change)
+        most = cv2.max(cv2.absdiff(changed, given), cv2.absdiff(frame, given))
+        change = cv2.multiply(cv2.subtract(changed, given), self._boost(logits, clock))
         cv2.min(change, most, dst=change)
-        cv2.max(change, cv2.subtract(0, most, dst=most), dst=change)
-        return change
+        return np.asarray(cv2.max(change, cv2.subtract(0, most), dst=change))
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w); under gas FADING times."""
@@ -138,11 +132,11 @@ class Ground:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
         onto = inverse(ONTO_CANVAS @ transform)
         seen = np.zeros(self._canvas.shape, np.uint8)
-        draw(self._all, onto, seen, cv2.INTER_NEAREST)
+        draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
         new = cv2.bitwise_and(cv2.compare(self._age, 0, cv2.CMP_LT), seen)
-        self._spare.fill(0)
-        draw(change, onto, self._spare)
-        self._canvas += self._spare
+        spread = np.zeros_like(self._canvas)
+        draw(change, onto, spread)
+        self._canvas += spread
         x, y, width, height = cv2.boundingRect(new)
         if width:
             part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

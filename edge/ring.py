@@ -12,13 +12,16 @@ shortest lag are not kept, and memory stays the same at 60 fps.
 
 Where the camera moves, both calls are given its `view` of the ground (see `edge.warp`), and everything is drawn as the
 present view shows it; where a remembered step did not see the ground, the frame or zeros stand in as for a missing one.
-As long as the view stays the same, what is remembered is handed out bit for bit.
+As long as the view stays the same, what the last step left is handed out bit for bit, and what lags look back on as
+`edge.packed` keeps it.
 
-Everything is allocated once. What `read` gives are views: they hold until the next `write` or `read`.
+Everything is allocated once, some of it when the view first moves. What `read` gives holds until the next `write` or
+`read`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -26,6 +29,7 @@ import numpy as np
 from edge.contract import ModelSpec
 from edge.errors import ModelError
 from edge.ground import Ground
+from edge.packed import Packed
 from edge.records import Array
 from edge.warp import STILL, between, draw, draw_planes, in_cells
 
@@ -51,18 +55,16 @@ class Ring:
                 lagged[state.source] = max(state.lag_s, lagged.get(state.source, 0.0))
         grounds = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing == "frame"})
         recent = sorted({s.source for s in spec.states.values() if s.lag_s == 0 and s.missing != "frame"})
-        self._history: dict[str, Array] = {
-            source: np.zeros((enough(lag, self._spacing), *shapes[source]), np.float32)
-            for source, lag in lagged.items()
-        }
+        self._history = {source: Packed(enough(lag, self._spacing), shapes[source]) for source, lag in lagged.items()}
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
         self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
         self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
-        self._drawn: dict[str, Array] = {name: np.zeros(spec.inputs[name].shape, np.float32) for name in spec.states}
+        self._past: dict[str, Array] = {  # what answered a lag in the last `read`
+            name: np.zeros(spec.inputs[name].shape, np.float32) for name, s in spec.states.items() if s.lag_s > 0
+        }
+        self._drawn: dict[str, Array] = {}  # and what a view that has moved shows of it; a camera that stands has none
         self._zeros: dict[str, Array] = {
-            name: np.zeros(spec.inputs[name].shape, np.float32)
-            for name, s in spec.states.items()
-            if s.missing == "zeros"
+            name: nothing(spec.inputs[name].shape) for name, s in spec.states.items() if s.missing == "zeros"
         }
         self._captured = np.full(slots, NEVER)  # of each slot
         self._views: Array = np.stack([STILL] * slots) if slots else np.zeros((0, 3, 3))  # of each slot
@@ -72,7 +74,7 @@ class Ring:
         self._last = NEVER  # capture time of the previous step, kept in a slot or not
         # states in the grey scale of the frame: what `rescale` changes
         pictures = {s.source for s in spec.states.values() if s.missing == "frame"}
-        self._pictures = [a for source, a in self._history.items() if source in pictures]
+        self._pictures = [kept for source, kept in self._history.items() if source in pictures]
 
     @property
     def last(self) -> float | None:
@@ -99,7 +101,8 @@ class Ring:
             elif state.lag_s == 0 and self._last != NEVER:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
-                found[name] = self._seen(name, self._kept(state.source, slot), moved[slot], missing)
+                past = self._history[state.source].get(self._place(state.source, slot), self._past[name])
+                found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
         return found
@@ -113,13 +116,13 @@ class Ring:
             given = self._given.get(source, frame)
             changed = frame if source == "frame" else outputs[source]
             ground.write(view, frame[0, 0], given[0, 0], changed[0, 0], outputs["logits"][0, 0], clock)
-        for source, kept in self._recent.items():
-            np.copyto(kept, frame if source == "frame" else outputs[source])
+        for source, recent in self._recent.items():
+            np.copyto(recent, frame if source == "frame" else outputs[source])
         self._last, self._view = captured, view
         if not self._lags or captured - self._captured[(self._count - 1) % len(self._captured)] < self._spacing:
             return
         for source, kept in self._history.items():
-            np.copyto(kept[self._count % len(kept)], frame if source == "frame" else outputs[source])
+            kept.put(self._count % len(kept), frame if source == "frame" else outputs[source])
         slot = self._count % len(self._captured)
         self._captured[slot], self._views[slot] = captured, view
         self._count += 1
@@ -133,6 +136,8 @@ class Ring:
         """A remembered state (1, C, h, w) as the present view shows it."""
         if transform is None:
             return past
+        if name not in self._drawn:
+            self._drawn[name] = np.zeros_like(past)
         out = self._drawn[name]
         transform = in_cells(transform, self._width / out.shape[3])
         if missing is self._zeros.get(name):
@@ -151,8 +156,7 @@ class Ring:
     def rescale(self, gain: float, offset: float) -> None:
         """Bring the remembered pictures to the scale of a camera that has changed its gain: x -> gain x + offset."""
         for kept in self._pictures:
-            kept *= np.float32(gain)
-            kept += np.float32(offset)
+            kept.rescale(gain, offset)
         for ground in self._grounds.values():
             ground.rescale(gain, offset)
 
@@ -187,11 +191,10 @@ class Ring:
         for source, ground in self._grounds.items():
             ground.resume(state[f"{source}/cursor"])
 
-    def _kept(self, source: str, slot: int) -> Array:
-        """What the step in a slot left of one source, whose own slots are fewer where its longest lag is shorter."""
-        kept, last = self._history[source], self._count - 1
-        past: Array = kept[(last - (last - slot) % len(self._captured)) % len(kept)]
-        return past
+    def _place(self, source: str, slot: int) -> int:
+        """Where a source keeps the step of a slot; its own slots are fewer where its longest lag is shorter."""
+        last = self._count - 1
+        return (last - (last - slot) % len(self._captured)) % len(self._history[source])
 
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
@@ -201,10 +204,17 @@ class Ring:
         return slot if fit[slot] else None
 
     def _arrays(self) -> dict[str, Array]:
-        history = {f"history/{source}": array for source, array in self._history.items()}
+        history = {f"history/{source}": kept.numbers for source, kept in self._history.items()}
+        units = {f"units/{source}": kept.units for source, kept in self._history.items()}
         recent = {f"recent/{source}": array for source, array in self._recent.items()}
         grounds = {f"{source}/{n}": a for source, ground in self._grounds.items() for n, a in ground.arrays().items()}
-        return {"captured": self._captured, "views": self._views, **history, **recent, **grounds}
+        return {"captured": self._captured, "views": self._views, **history, **units, **recent, **grounds}
+
+
+@functools.cache
+def nothing(shape: tuple[int, ...]) -> Array:
+    """Zeros that all cameras share; nobody writes into them."""
+    return np.zeros(shape, np.float32)
 
 
 def enough(lag: float, spacing: float) -> int:

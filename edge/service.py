@@ -1,9 +1,9 @@
 """`fgstp-edge run`: cameras -> pipeline -> alarms -> MQTT, for months. The only file that sees vision and transport.
 
 Each camera has a thread that waits for its frames (`edge.feed`); one thread computes them all with one model, always
-the newest frame of the camera that has waited longest. So delay stays below one round of the cameras however many there
-are, what cannot be computed is dropped and counted, and a camera that fails costs the others nothing. A lost broker is
-the transport's business; monitoring goes on.
+of the camera that has waited longest. So delay stays below two rounds of the cameras however many there are, what
+cannot be computed is dropped and counted, and a camera that fails costs the others nothing. A lost broker is the
+transport's business; monitoring goes on.
 """
 
 from __future__ import annotations

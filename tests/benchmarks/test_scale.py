@@ -44,6 +44,16 @@ def test_memory_of_a_camera_is_the_slope_over_the_runs_with_as_many_threads() ->
     assert scale.per_camera(rows[:1]) is None
 
 
+def test_cameras_are_compared_within_a_round() -> None:
+    def rounds(*fps: tuple[float, float]) -> list[list[dict[str, float]]]:
+        return [[{"threads": 1, "cameras": n, "fps": one} for n, one in zip((1, 2), pair, strict=True)] for pair in fps]
+
+    alone, both = scale.typical(rounds((200.0, 180.0), (100.0, 95.0), (150.0, 150.0)))
+    assert (alone["fps"], both["fps"]) == (150.0, 150.0)
+    assert (alone["against_fewest"], both["against_fewest"]) == (1.0, pytest.approx(0.95))
+    assert both["rounds"] == 3
+
+
 def test_only_what_is_started_inside_is_held_to_a_core() -> None:
     mine = os.sched_getaffinity(0)
     with scale.held_to(1):
@@ -57,7 +67,8 @@ def test_the_real_service_is_measured_with_two_cameras(
 ) -> None:
     monkeypatch.setattr(scale, "FULL", 5)
     file = tmp_path / "scale.json"
-    options = ["--only", "cameras", "--cameras", "2", "--threads", "1", "--seconds", "1", "--backend", "onnxruntime"]
+    options = ["--only", "cameras", "--cameras", "2", "--threads", "1", "--seconds", "1", "--rounds", "1"]
+    options += ["--backend", "onnxruntime"]
     assert scale.main([*options, "--source", str(footage_video), "--skip-self-test", "--json", str(file)]) == 0
     [row] = json.loads(file.read_text())["cameras"]["rows"]
     assert (row["cameras"], row["threads"], row["backend"]) == (2, 1, "onnxruntime")

@@ -1,4 +1,4 @@
-"""A camera's thread hands over the newest frame, and loses neither news of a fault nor a recording that can wait."""
+"""A camera's thread hands over the newest frames, and loses neither news of a fault nor a recording that can wait."""
 
 from __future__ import annotations
 
@@ -53,7 +53,19 @@ def test_a_recording_that_can_wait_loses_no_frame(open_feed, tmp_path):
     assert one.dropped == 0
 
 
-def test_who_is_slow_gets_the_newest_frame_and_the_last_word(open_feed, tmp_path):
+def test_two_frames_wait_and_give_way_to_later_ones() -> None:
+    one = Feed(CameraSettings(name="north", source="rtsp://camera"), threading.Event(), threading.Condition())
+    arrivals = [Arrival(Frame(picture(False, n), n, n / FPS, n / FPS), 0.0) for n in range(4)]
+    for arrival in arrivals[:2]:
+        one._put(arrival)
+    assert one.dropped == 0, "a short hold-up costs nothing"
+    for arrival in arrivals[2:]:
+        one._put(arrival)
+    assert one.dropped == 2
+    assert [one.take(), one.take(), one.take()] == [*arrivals[2:], None]
+
+
+def test_who_is_slow_gets_the_newest_frames_and_the_last_word(open_feed, tmp_path):
     one = open_feed(str(write_clip(tmp_path / "clip", 20)))
     first = next_news(one)
     time.sleep(0.4)
