@@ -24,11 +24,12 @@ from edge.records import Event, Location, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
 SCHEMAS = Path(__file__).parent / "schemas"
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode(payload: Mapping[str, Any]) -> str:
     """One line of strict JSON."""
-    return json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(_finite(payload))
 
 
 def summary(record: Summary, camera: str) -> Payload:
@@ -235,10 +236,12 @@ def _iso_or_none(utc: float | None) -> str | None:
 
 def _finite(value: Any) -> Any:
     """The same value with every non-finite figure as null and the others rounded to what they can mean."""
+    if isinstance(value, (str, int)) or value is None:  # most are; a look for Mapping and Sequence takes longer
+        return value
+    if isinstance(value, float):
+        return round(float(value), 6) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [_finite(item) for item in value]
-    if isinstance(value, (str, bool, int)) or value is None:
-        return value
-    return round(float(value), 6) if math.isfinite(value) else None
+    return _finite(float(value))

@@ -233,9 +233,10 @@ def lit_share(mask: Array) -> Array:
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:
     """A picture as area means, `size` (width, height); by halves as far as that goes, which OpenCV does much faster."""
-    height, width = plane.shape
+    (height, width), small = plane.shape, plane
     while not width % (2 * size[0]) and not height % (2 * size[1]):
         width, height = width // 2, height // 2
-        plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
-    small: Array = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    if small is plane or (width, height) != size:
+        small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     return small

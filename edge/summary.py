@@ -58,18 +58,18 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        gas = lit_share(mask)
+        gas, coarse = lit_share(mask), resampled(mask, segmentation.image.shape)
         drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
         return said(
             area_px=area,
             area_share=area / (width * height),
             box=box,
             contour=contour(part, (x, y)),
-            centroid=centroid(part, (x, y)),
+            centroid=centroid(part, (x, y), area),
             drift=drift,
             origin=origin,
-            cnr=contrast_to_noise(segmentation, box),
-            confidence=confidence(segmentation.logits, mask),
+            cnr=contrast_to_noise(segmentation, coarse),
+            confidence=confidence(segmentation.logits, coarse),
             flicker=self._flicker.step(gas),
         )
 
@@ -106,22 +106,21 @@ def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     return tuple((x, y) for x, y in outline[:, 0].tolist())
 
 
-def centroid(part: Array, at: tuple[int, int]) -> Point:
-    """Mean position of the mask's pixels."""
-    moments = cv2.moments(part, binaryImage=True)
-    return at[0] + moments["m10"] / moments["m00"], at[1] + moments["m01"] / moments["m00"]
+def centroid(part: Array, at: tuple[int, int], area: int) -> Point:
+    """Mean position of the `area` pixels that are 255 in a part at (x, y) of a mask."""
+    columns, rows = (cv2.reduce(part, along, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for along in (0, 1))
+    across, down = (int(each @ np.arange(len(each))) for each in (columns, rows))
+    return at[0] + across / (255 * area), at[1] + down / (255 * area)
 
 
-def contrast_to_noise(segmentation: Segmentation, box: tuple[int, int, int, int]) -> float:
-    """|mean of image - background| inside the mask, which lies in `box`, over the temporal noise of one pixel, at least
-    NOISE_FLOOR."""
-    image, background, inside = segmentation.image, segmentation.background, segmentation.mask
-    if inside.shape == image.shape:
-        x, y, width, height = box
-        part = np.s_[y : y + height, x : x + width]
-        image, background, inside = image[part], background[part], inside[part]
-    else:
-        inside = resampled(inside, image.shape)
+def contrast_to_noise(segmentation: Segmentation, inside: Array) -> float:
+    """|mean of image - background| inside the mask, which comes at their resolution, over the temporal noise of one
+    pixel, at least NOISE_FLOOR."""
+    x, y, width, height = cv2.boundingRect(inside)
+    if not width:  # a mask of few pixels, between those of the image
+        return 0.0
+    part = np.s_[y : y + height, x : x + width]
+    image, background, inside = segmentation.image[part], segmentation.background[part], inside[part]
     contrast = 255.0 * abs(cv2.mean(image, inside)[0] - cv2.mean(background, inside)[0])
     return contrast / max(segmentation.noise, NOISE_FLOOR)
 
