@@ -24,12 +24,11 @@ from edge.records import Event, Location, Provenance, Quality, Summary
 
 Payload = dict[str, Any]
 SCHEMAS = Path(__file__).parent / "schemas"
-_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode(payload: Mapping[str, Any]) -> str:
     """One line of strict JSON."""
-    return _JSON.encode(_finite(payload))
+    return json.dumps(_finite(payload), allow_nan=False, separators=(",", ":"))
 
 
 def summary(record: Summary, camera: str) -> Payload:
@@ -236,12 +235,10 @@ def _iso_or_none(utc: float | None) -> str | None:
 
 def _finite(value: Any) -> Any:
     """The same value with every non-finite figure as null and the others rounded to what they can mean."""
-    if isinstance(value, (str, int)) or value is None:  # most are; a look for Mapping and Sequence takes longer
+    if isinstance(value, (str, int)) or value is None:  # most are, and a look for Mapping takes long
         return value
-    if isinstance(value, float):
-        return round(float(value), 6) if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_finite(item) for item in value]
-    return _finite(float(value))
+    return round(float(value), 6) if math.isfinite(value) else None

@@ -19,6 +19,7 @@ from edge.warp import STILL, between, draw, reach, shifted, whole
 
 WIDTH, HEIGHT = 80, 60
 KNOWN = 0.95  # share of a cell that must have been seen
+EVERYWHERE: Array = np.array(True)  # one for all cells
 AROUND: Array = np.ones((5, 5), np.uint8)  # cells that still belong to a plume: its thin edge
 
 
@@ -67,9 +68,10 @@ def carried(earlier: Array, later: Array, inside: Array) -> Array:
     gy = cv2.Sobel(middle, cv2.CV_32F, 0, 1, scale=0.125)[inside]
     change = (later - earlier)[inside]
     change = change - change.mean()  # all of it brighter: a gust of gas or of gain, no transport
-    xx, xy, yy = float(gx @ gx), float(gx @ gy), float(gy @ gy)
+    xx, xy, yy, xt, yt = (float(a @ b) for a, b in ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change)))
     ridge = 1e-3 * (xx + yy) + 1e-9
-    return np.linalg.solve(np.array([[xx + ridge, xy], [xy, yy + ridge]]), -np.array([gx @ change, gy @ change]))
+    xx, yy = xx + ridge, yy + ridge
+    return np.array([xy * yt - yy * xt, xy * xt - xx * yt]) / (xx * yy - xy * xy)
 
 
 class Origin:
@@ -113,7 +115,8 @@ class Origin:
             return float(xs @ weight / weight.sum()) + 0.5, float(ys @ weight / weight.sum()) + 0.5
         along = xs * drift[0] + ys * drift[1]
         end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
-        return float(xs[end].mean()) + 0.5, float(ys[end].mean()) + 0.5
+        x, y = (float(each[end].sum()) / len(end) + 0.5 for each in (xs, ys))
+        return x, y
 
     def _follow(self, view: Array) -> None:
         """Bring the persistence below the present view, by whole cells where these will do."""
@@ -190,10 +193,11 @@ class Look:
 
 
 def changed(before: Look, after: Look) -> tuple[Array, Array]:
-    """What each cell of a view has changed by, and (h, w) bool where that is known: seen before."""
+    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool, or
+    EVERYWHERE."""
     transform = between(after.view, before.view)
     if transform is None or before.fine is None or after.fine is None:
-        return after.cells - before.cells, np.ones(after.cells.shape, bool)
+        return after.cells - before.cells, EVERYWHERE
     then, seen = np.zeros_like(after.fine), np.zeros(after.fine.shape, np.uint8)
     draw(before.fine, transform, then)
     draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)

@@ -14,6 +14,8 @@ from edge.warp import in_cells
 CONTOUR_POINTS = 32
 NOISE_FLOOR = 0.5  # grey levels: less than the rounding to 8 bits makes, so that clean footage has no endless contrast
 FORGET_S = 5.0  # after this long without gas the next plume is another one
+LOOK_S = Drift.STEP_S  # between two looks at what a plume shows only over time; until the next the last one stands
+Traits = tuple[Point | None, Point | None, float]  # drift (px/s), origin (px), flicker
 NEW_VIEW = Quality.CUT | Quality.GAP | Quality.UNREGISTERED
 
 
@@ -28,6 +30,7 @@ class Summariser:
         """Forget the plume."""
         self._drift, self._origin = Drift(), Origin()
         self._seen: float | None = None  # when there was gas last
+        self._looked: tuple[float, Traits] | None = None  # at the plume that there is: when, and what it showed
 
     def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
         """Measure one mask. `image` is the segmentation's, reduced, where the caller has it already."""
@@ -36,7 +39,7 @@ class Summariser:
         if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
             self.reset()
         if quality & Quality.GAIN or not quality.believable:
-            self._flicker = Flicker()  # such a change is the camera's
+            self._flicker, self._looked = Flicker(), None  # such a change is the camera's
         image = reduce(segmentation.image) if image is None else image
         view = segmentation.view
         self._flicker.see(frame.captured, image * np.float32(255), view, segmentation.image)
@@ -54,12 +57,15 @@ class Summariser:
         box = x, y, w, h = cv2.boundingRect(mask)
         if not w:
             self._flicker.lost()
+            self._looked = None
             return said()
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        gas, coarse = lit_share(mask), resampled(mask, segmentation.image.shape)
-        drift, origin = self._follow(segmentation, image - reduce(segmentation.background), gas)
+        if self._looked is None or frame.captured - self._looked[0] >= LOOK_S:
+            self._looked = frame.captured, self._look(segmentation, image)
+        drift, origin, flicker = self._looked[1]
+        coarse = resampled(mask, segmentation.image.shape)
         return said(
             area_px=area,
             area_share=area / (width * height),
@@ -70,22 +76,25 @@ class Summariser:
             origin=origin,
             cnr=contrast_to_noise(segmentation, coarse),
             confidence=confidence(segmentation.logits, coarse),
-            flicker=self._flicker.step(gas),
+            flicker=flicker,
         )
 
-    def _follow(self, segmentation: Segmentation, contrast: Array, gas: Array) -> tuple[Point | None, Point | None]:
-        """Drift (px/s) and origin (px) of the plume so far, from reduced pictures."""
-        captured = segmentation.frame.captured
+    def _look(self, segmentation: Segmentation, image: Array) -> Traits:
+        """What the plume so far shows, from reduced pictures."""
+        captured, view = segmentation.frame.captured, segmentation.view
+        gas, contrast = lit_share(segmentation.mask), image - reduce(segmentation.background)
         height, width = segmentation.mask.shape
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
         if contrast.shape != gas.shape:
             contrast = cv2.resize(contrast, gas.shape[::-1], interpolation=cv2.INTER_AREA)
-        fine = segmentation.image.shape
-        view = in_cells(segmentation.view, fine[1] / gas.shape[1], fine[0] / gas.shape[0])
+        if view is not STILL:
+            fine = segmentation.image.shape
+            view = in_cells(view, fine[1] / gas.shape[1], fine[0] / gas.shape[0])
         velocity = self._drift.step(captured, contrast, gas, view)
         origin = self._origin.step(captured, gas, velocity, view)
         drift = None if velocity is None else (float(velocity[0]) * across, float(velocity[1]) * down)
-        return drift, None if origin is None else (origin[0] * across, origin[1] * down)
+        source = None if origin is None else (origin[0] * across, origin[1] * down)
+        return drift, source, self._flicker.step(gas)
 
 
 def placed_in(view: Array, shape: tuple[int, ...], source: tuple[int, ...]) -> tuple[float, ...] | None:
