@@ -67,7 +67,7 @@ def carried(earlier: Array, later: Array, inside: Array) -> Array:
     gx = cv2.Sobel(middle, cv2.CV_32F, 1, 0, scale=0.125)[inside]
     gy = cv2.Sobel(middle, cv2.CV_32F, 0, 1, scale=0.125)[inside]
     change = (later - earlier)[inside]
-    change = change - change.mean()  # all of it brighter: a gust of gas or of gain, no transport
+    change = change - change.sum() / len(change)  # all of it brighter: a gust of gas or of gain, no transport
     xx, xy, yy, xt, yt = (float(a @ b) for a, b in ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change)))
     ridge = 1e-3 * (xx + yy) + 1e-9
     xx, yy = xx + ridge, yy + ridge
@@ -214,11 +214,10 @@ def drawn(cells: Array, transform: Array) -> Array:
 
 
 def median(values: Array) -> float:
-    """As np.median, without its look for NaN, which costs more than the median."""
+    """As np.median, without its look for NaN, and with a partition by one place, which NumPy does faster than by two."""
     half = values.size // 2
-    if values.size % 2:
-        return float(np.partition(values, half, axis=None)[half])
-    return float(np.partition(values, (half - 1, half), axis=None)[half - 1 : half + 1].mean())
+    parted = np.partition(values, half, axis=None)
+    return float(parted[half]) if values.size % 2 else float(parted[half] + parted[:half].max()) / 2
 
 
 def reduce(plane: Array) -> Array:

@@ -112,7 +112,7 @@ def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     while len(outline) > CONTOUR_POINTS:
         outline = cv2.approxPolyDP(outline, tolerance, closed=True)
         tolerance *= 1.5
-    return tuple((x, y) for x, y in outline[:, 0].tolist())
+    return tuple(map(tuple, outline[:, 0].tolist()))
 
 
 def centroid(part: Array, at: tuple[int, int], area: int) -> Point:
@@ -139,7 +139,7 @@ def confidence(logits: Array, mask: Array) -> float:
     inside = logits[resampled(mask, logits.shape) > 0]
     if not len(inside):  # a mask of few pixels, between those of the logits
         inside = logits.max(keepdims=True)
-    return float(np.mean(1.0 / (1.0 + np.exp(-inside))))
+    return float((1.0 / (1.0 + np.exp(-inside))).sum() / len(inside))
 
 
 def resampled(mask: Array, shape: tuple[int, ...]) -> Array:
