@@ -214,7 +214,7 @@ def drawn(cells: Array, transform: Array) -> Array:
 
 
 def median(values: Array) -> float:
-    """As np.median, without its look for NaN, and with a partition by one place, which NumPy does faster than by two."""
+    """As np.median, without its look for NaN; a partition by one place, which NumPy does faster than by two."""
     half = values.size // 2
     parted = np.partition(values, half, axis=None)
     return float(parted[half]) if values.size % 2 else float(parted[half] + parted[:half].max()) / 2

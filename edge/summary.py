@@ -8,15 +8,16 @@ import cv2
 import numpy as np
 
 from edge.plume import Drift, Flicker, Origin, lit_share, reduce
-from edge.records import STILL, Array, Point, Quality, Segmentation, Summary
+from edge.records import STILL, UNBELIEVABLE, Array, Point, Quality, Segmentation, Summary
 from edge.warp import in_cells
 
 CONTOUR_POINTS = 32
 NOISE_FLOOR = 0.5  # grey levels: less than the rounding to 8 bits makes, so that clean footage has no endless contrast
 FORGET_S = 5.0  # after this long without gas the next plume is another one
-LOOK_S = Drift.STEP_S  # between two looks at what a plume shows only over time; until the next the last one stands
+LOOK_S = Drift.STEP_S  # between two looks at what a plume shows only over time
 Traits = tuple[Point | None, Point | None, float]  # drift (px/s), origin (px), flicker
 NEW_VIEW = Quality.CUT | Quality.GAP | Quality.UNREGISTERED
+CHANGED = Quality.GAIN | UNBELIEVABLE  # what flickers then is the camera
 
 
 class Summariser:
@@ -30,7 +31,7 @@ class Summariser:
         """Forget the plume."""
         self._drift, self._origin = Drift(), Origin()
         self._seen: float | None = None  # when there was gas last
-        self._looked: tuple[float, Traits] | None = None  # at the plume that there is: when, and what it showed
+        self._looked: tuple[float, Array, Traits] | None = None  # at the plume: when, in which view, what it showed
 
     def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
         """Measure one mask. `image` is the segmentation's, reduced, where the caller has it already."""
@@ -38,8 +39,8 @@ class Summariser:
         height, width = mask.shape
         if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
             self.reset()
-        if quality & Quality.GAIN or not quality.believable:
-            self._flicker, self._looked = Flicker(), None  # such a change is the camera's
+        if quality & CHANGED:
+            self._flicker, self._looked = Flicker(), None
         image = reduce(segmentation.image) if image is None else image
         view = segmentation.view
         self._flicker.see(frame.captured, image * np.float32(255), view, segmentation.image)
@@ -62,9 +63,7 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        if self._looked is None or frame.captured - self._looked[0] >= LOOK_S:
-            self._looked = frame.captured, self._look(segmentation, image)
-        drift, origin, flicker = self._looked[1]
+        drift, origin, flicker = self._traits(segmentation, image)
         coarse = resampled(mask, segmentation.image.shape)
         return said(
             area_px=area,
@@ -78,6 +77,13 @@ class Summariser:
             confidence=confidence(segmentation.logits, coarse),
             flicker=flicker,
         )
+
+    def _traits(self, segmentation: Segmentation, image: Array) -> Traits:
+        """Of the last look, where that is not out of date, nor out of place since the camera has moved."""
+        captured, view = segmentation.frame.captured, segmentation.view
+        if self._looked is None or captured - self._looked[0] >= LOOK_S or view is not self._looked[1]:
+            self._looked = captured, view, self._look(segmentation, image)
+        return self._looked[2]
 
     def _look(self, segmentation: Segmentation, image: Array) -> Traits:
         """What the plume so far shows, from reduced pictures."""
