@@ -143,19 +143,18 @@ class Flicker:
 
     LAG_S = 0.25
     MEMORY_S = 0.5
-    FLOOR = 0.1  # grey levels; where a codec keeps the view still, noise says nothing
+    FLOOR = 0.1 / 255  # a tenth of a grey level; where a codec keeps the view still, noise says nothing
     FEWEST = 20  # cells elsewhere that tell what is usual
 
     def __init__(self) -> None:
-        self._pictures: deque[Look] = deque()  # the oldest one is LAG_S old
+        self._pictures: deque[Seen] = deque()  # the oldest one is LAG_S old
         self._looks: deque[tuple[float, float]] = deque()  # the last MEMORY_S
 
-    def see(self, captured: float, picture: Array, view: Array = STILL, fine: Array | None = None) -> None:
-        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume. Where the view moves, cells do
-        not lie over each other: `fine` is what the picture was reduced from, in any unit, and `view` that of its px."""
-        if self._pictures and self._pictures[-1].cells.shape != picture.shape:  # the camera has another resolution
+    def see(self, captured: float, picture: Array, view: Array = STILL) -> None:
+        """Take a picture (h, w) float32 0..1 and its view, with or without a plume; nothing is computed yet."""
+        if self._pictures and self._pictures[-1].picture.shape != picture.shape:  # the camera has another resolution
             self._pictures.clear()
-        self._pictures.append(Look(captured, picture, view, fine))
+        self._pictures.append(Seen(captured, picture, view))
         while len(self._pictures) > 1 and captured - self._pictures[1].captured >= self.LAG_S - 1e-3:
             self._pictures.popleft()
 
@@ -183,27 +182,24 @@ class Flicker:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Seen:
     """A picture that the flicker is measured from."""
 
     captured: float
-    cells: Array  # (h, w) grey levels
+    picture: Array  # (h, w) 0..1
     view: Array
-    fine: Array | None
 
 
-def changed(before: Look, after: Look) -> tuple[Array, Array]:
+def changed(before: Seen, after: Seen) -> tuple[Array, Array]:
     """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool, or
     EVERYWHERE."""
     transform = between(after.view, before.view)
-    if transform is None or before.fine is None or after.fine is None:
-        return after.cells - before.cells, EVERYWHERE
-    then, seen = np.zeros_like(after.fine), np.zeros(after.fine.shape, np.uint8)
-    draw(before.fine, transform, then)
+    if transform is None:
+        return reduce(after.picture - before.picture), EVERYWHERE
+    then, seen = np.zeros_like(after.picture), np.zeros(after.picture.shape, np.uint8)
+    draw(before.picture, transform, then)
     draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)
-    share = reduce(seen)
-    unit = float(after.cells.mean()) / max(float(after.fine.mean()), 1e-6)
-    return unit * (reduce(after.fine) - reduce(then)), share > KNOWN
+    return reduce(after.picture - then), reduce(seen) > KNOWN
 
 
 def drawn(cells: Array, transform: Array) -> Array:

@@ -33,17 +33,15 @@ class Summariser:
         self._seen: float | None = None  # when there was gas last
         self._looked: tuple[float, Array, Traits] | None = None  # at the plume: when, in which view, what it showed
 
-    def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
-        """Measure one mask. `image` is the segmentation's, reduced, where the caller has it already."""
+    def step(self, segmentation: Segmentation) -> Summary:
+        """Measure one mask."""
         frame, mask, quality = segmentation.frame, segmentation.mask, segmentation.quality
         height, width = mask.shape
         if quality & NEW_VIEW or (self._seen is not None and not 0 <= frame.captured - self._seen <= FORGET_S):
             self.reset()
         if quality & CHANGED:
             self._flicker, self._looked = Flicker(), None
-        image = reduce(segmentation.image) if image is None else image
-        view = segmentation.view
-        self._flicker.see(frame.captured, image * np.float32(255), view, segmentation.image)
+        self._flicker.see(frame.captured, segmentation.image, segmentation.view)
         said = partial(
             Summary,
             index=frame.index,
@@ -53,7 +51,7 @@ class Summariser:
             height=height,
             noise=segmentation.noise,
             quality=quality,
-            view=placed_in(view, segmentation.image.shape, mask.shape),
+            view=placed_in(segmentation.view, segmentation.image.shape, mask.shape),
         )
         box = x, y, w, h = cv2.boundingRect(mask)
         if not w:
@@ -63,7 +61,7 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        drift, origin, flicker = self._traits(segmentation, image)
+        drift, origin, flicker = self._traits(segmentation)
         coarse = resampled(mask, segmentation.image.shape)
         return said(
             area_px=area,
@@ -78,17 +76,17 @@ class Summariser:
             flicker=flicker,
         )
 
-    def _traits(self, segmentation: Segmentation, image: Array) -> Traits:
+    def _traits(self, segmentation: Segmentation) -> Traits:
         """Of the last look, where that is not out of date, nor out of place since the camera has moved."""
         captured, view = segmentation.frame.captured, segmentation.view
         if self._looked is None or captured - self._looked[0] >= LOOK_S or view is not self._looked[1]:
-            self._looked = captured, view, self._look(segmentation, image)
+            self._looked = captured, view, self._look(segmentation)
         return self._looked[2]
 
-    def _look(self, segmentation: Segmentation, image: Array) -> Traits:
+    def _look(self, segmentation: Segmentation) -> Traits:
         """What the plume so far shows, from reduced pictures."""
         captured, view = segmentation.frame.captured, segmentation.view
-        gas, contrast = lit_share(segmentation.mask), image - reduce(segmentation.background)
+        gas, contrast = lit_share(segmentation.mask), reduce(segmentation.image - segmentation.background)
         height, width = segmentation.mask.shape
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
         if contrast.shape != gas.shape:

@@ -183,9 +183,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     times: list[float] = []
     look = Summariser._look
 
-    def noted(self: Summariser, seen: Segmentation, image: Array) -> summary.Traits:
+    def noted(self: Summariser, seen: Segmentation) -> summary.Traits:
         times.append(seen.frame.captured)
-        return look(self, seen, image)
+        return look(self, seen)
 
     monkeypatch.setattr(Summariser, "_look", noted)
     return times
