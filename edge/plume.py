@@ -144,7 +144,8 @@ class Flicker:
     LAG_S = 0.25
     MEMORY_S = 0.5
     FLOOR = 0.1 / 255  # a tenth of a grey level; where a codec keeps the view still, noise says nothing
-    FEWEST = 20  # cells elsewhere that tell what is usual
+    FEWEST = 60  # cells elsewhere that tell what is usual
+    THIN = 3  # of so many cells of most of the view one will do; no divisor of WIDTH, so every column has its say
 
     def __init__(self) -> None:
         self._pictures: deque[Seen] = deque()  # the oldest one is LAG_S old
@@ -163,12 +164,12 @@ class Flicker:
         is nothing to compare it with but a still view."""
         before, after = self._pictures[0], self._pictures[-1]
         change, known = changed(before, after)
-        change = np.abs(change - median(change[known]))  # all of it brighter: the camera's gain
+        change = np.abs(change - median(change[known].ravel()[:: self.THIN]))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
         elsewhere = (cv2.dilate(plume.view(np.uint8), AROUND) == 0) & known
-        usual = median(change[elsewhere]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
+        usual = median(change[elsewhere][:: self.THIN]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
         seen = plume & known
         lively = median(change[seen]) if seen.any() else usual  # not seen before: unknown
         self._looks.append((after.captured, (lively + self.FLOOR) / (usual + self.FLOOR)))
