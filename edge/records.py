@@ -99,6 +99,7 @@ class Summary:
     box: tuple[int, int, int, int] | None = None  # x, y, width, height
     contour: tuple[tuple[int, int], ...] = ()  # outline of the largest part, at most 32 points
     centroid: Point | None = None
+    # drift, origin and flicker are those of the last look (see `edge.summary`): of this frame, or up to 0.1 s before it
     drift: Point | None = None  # px/s, smoothed motion of its texture: (x, y)
     origin: Point | None = None  # estimated source, px
     cnr: float = 0.0  # contrast-to-noise ratio against the background

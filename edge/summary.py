@@ -14,7 +14,7 @@ from edge.warp import in_cells
 CONTOUR_POINTS = 32
 NOISE_FLOOR = 0.5  # grey levels: less than the rounding to 8 bits makes, so that clean footage has no endless contrast
 FORGET_S = 5.0  # after this long without gas the next plume is another one
-LOOK_S = Drift.STEP_S  # between two looks at what a plume shows only over time
+LOOK_S = Drift.STEP_S  # between two looks at what a plume shows only over time; until the next the last one stands
 Traits = tuple[Point | None, Point | None, float]  # drift (px/s), origin (px), flicker
 NEW_VIEW = Quality.CUT | Quality.GAP | Quality.UNREGISTERED
 CHANGED = Quality.GAIN | UNBELIEVABLE  # what flickers then is the camera
