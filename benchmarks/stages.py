@@ -46,10 +46,10 @@ class TimedSummariser(Summariser):
 
     began = ended = 0.0
 
-    def step(self, segmentation: Segmentation, image: Array | None = None) -> Summary:
+    def step(self, segmentation: Segmentation) -> Summary:
         """The summariser's answer."""
         self.began = clock()
-        summary = super().step(segmentation, image)
+        summary = super().step(segmentation)
         self.ended = clock()
         return summary
 

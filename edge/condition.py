@@ -82,10 +82,11 @@ def step(
     """Take one frame's summary; give the next state and at most one event. `zone` is "" for the whole view."""
     where = camera, zone
     elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
-    state = replace(state, captured=summary.captured, quality=summary.quality)
-    if not summary.quality.believable:
+    believable = summary.quality.believable
+    clock = state.clock + elapsed if believable else state.clock
+    state = replace(state, captured=summary.captured, quality=summary.quality, clock=clock)
+    if not believable:
         return state, ()
-    state = replace(state, clock=state.clock + elapsed)
     if state.phase.alarming:
         return _while_open(state, summary, _counted(summary, settings, kept=True), settings, where)
     return _while_closed(state, summary, _counted(summary, settings), settings, where)

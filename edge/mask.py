@@ -64,11 +64,16 @@ def without_specks(mask: Array, smallest: float, seeds: Array | None = None) -> 
     if not width:
         return mask
     part = np.s_[y : y + height, x : x + width]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part], connectivity=8)
-    dropped = stats[:, cv2.CC_STAT_AREA] < smallest
-    if seeds is not None:
-        dropped |= np.bincount(labels[seeds[part] > 0], minlength=len(stats)) == 0
+    lit, sure = mask[part], None if seeds is None else seeds[part]
+    count, labels = cv2.connectedComponents(lit, connectivity=8)
+    if count == 2:  # the background and one more, as nearly always
+        if cv2.countNonZero(lit) < smallest or (sure is not None and not cv2.countNonZero(sure)):
+            lit.fill(0)
+        return mask
+    dropped = np.bincount(labels[lit > 0], minlength=count) < smallest
+    if sure is not None:
+        dropped |= np.bincount(labels[sure > 0], minlength=count) == 0
     dropped[0] = False  # the background
     if dropped.any():
-        mask[part][dropped[labels]] = 0
+        lit[dropped[labels]] = 0
     return mask

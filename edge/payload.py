@@ -235,10 +235,10 @@ def _iso_or_none(utc: float | None) -> str | None:
 
 def _finite(value: Any) -> Any:
     """The same value with every non-finite figure as null and the others rounded to what they can mean."""
+    if isinstance(value, (str, int)) or value is None:  # most are, and a look for Mapping takes long
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(item) for item in value]
-    if isinstance(value, (str, bool, int)) or value is None:
-        return value
     return round(float(value), 6) if math.isfinite(value) else None

@@ -19,6 +19,7 @@ from edge.warp import STILL, between, draw, reach, shifted, whole
 
 WIDTH, HEIGHT = 80, 60
 KNOWN = 0.95  # share of a cell that must have been seen
+EVERYWHERE: Array = np.array(True)  # one for all cells
 AROUND: Array = np.ones((5, 5), np.uint8)  # cells that still belong to a plume: its thin edge
 
 
@@ -66,10 +67,11 @@ def carried(earlier: Array, later: Array, inside: Array) -> Array:
     gx = cv2.Sobel(middle, cv2.CV_32F, 1, 0, scale=0.125)[inside]
     gy = cv2.Sobel(middle, cv2.CV_32F, 0, 1, scale=0.125)[inside]
     change = (later - earlier)[inside]
-    change = change - change.mean()  # all of it brighter: a gust of gas or of gain, no transport
-    xx, xy, yy = float(gx @ gx), float(gx @ gy), float(gy @ gy)
+    change = change - change.sum() / len(change)  # all of it brighter: a gust of gas or of gain, no transport
+    xx, xy, yy, xt, yt = (float(a @ b) for a, b in ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change)))
     ridge = 1e-3 * (xx + yy) + 1e-9
-    return np.linalg.solve(np.array([[xx + ridge, xy], [xy, yy + ridge]]), -np.array([gx @ change, gy @ change]))
+    xx, yy = xx + ridge, yy + ridge
+    return np.array([xy * yt - yy * xt, xy * xt - xx * yt]) / (xx * yy - xy * xy)
 
 
 class Origin:
@@ -113,7 +115,8 @@ class Origin:
             return float(xs @ weight / weight.sum()) + 0.5, float(ys @ weight / weight.sum()) + 0.5
         along = xs * drift[0] + ys * drift[1]
         end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
-        return float(xs[end].mean()) + 0.5, float(ys[end].mean()) + 0.5
+        x, y = (float(each[end].sum()) / len(end) + 0.5 for each in (xs, ys))
+        return x, y
 
     def _follow(self, view: Array) -> None:
         """Bring the persistence below the present view, by whole cells where these will do."""
@@ -140,19 +143,19 @@ class Flicker:
 
     LAG_S = 0.25
     MEMORY_S = 0.5
-    FLOOR = 0.1  # grey levels; where a codec keeps the view still, noise says nothing
-    FEWEST = 20  # cells elsewhere that tell what is usual
+    FLOOR = 0.1 / 255  # a tenth of a grey level; where a codec keeps the view still, noise says nothing
+    FEWEST = 60  # cells elsewhere that tell what is usual
+    THIN = 3  # of so many cells of most of the view one will do; no divisor of WIDTH, so every column has its say
 
     def __init__(self) -> None:
-        self._pictures: deque[Look] = deque()  # the oldest one is LAG_S old
+        self._pictures: deque[Seen] = deque()  # the oldest one is LAG_S old
         self._looks: deque[tuple[float, float]] = deque()  # the last MEMORY_S
 
-    def see(self, captured: float, picture: Array, view: Array = STILL, fine: Array | None = None) -> None:
-        """Take a picture (h, w) float32 in grey levels, 0..255, with or without a plume. Where the view moves, cells do
-        not lie over each other: `fine` is what the picture was reduced from, in any unit, and `view` that of its px."""
-        if self._pictures and self._pictures[-1].cells.shape != picture.shape:  # the camera has another resolution
+    def see(self, captured: float, picture: Array, view: Array = STILL) -> None:
+        """Take a picture (h, w) float32 0..1 and its view, with or without a plume; nothing is computed yet."""
+        if self._pictures and self._pictures[-1].picture.shape != picture.shape:  # the camera has another resolution
             self._pictures.clear()
-        self._pictures.append(Look(captured, picture, view, fine))
+        self._pictures.append(Seen(captured, picture, view))
         while len(self._pictures) > 1 and captured - self._pictures[1].captured >= self.LAG_S - 1e-3:
             self._pictures.popleft()
 
@@ -161,12 +164,12 @@ class Flicker:
         is nothing to compare it with but a still view."""
         before, after = self._pictures[0], self._pictures[-1]
         change, known = changed(before, after)
-        change = np.abs(change - median(change[known]))  # all of it brighter: the camera's gain
+        change = np.abs(change - median(change[known].ravel()[:: self.THIN]))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
         elsewhere = (cv2.dilate(plume.view(np.uint8), AROUND) == 0) & known
-        usual = median(change[elsewhere]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
+        usual = median(change[elsewhere][:: self.THIN]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
         seen = plume & known
         lively = median(change[seen]) if seen.any() else usual  # not seen before: unknown
         self._looks.append((after.captured, (lively + self.FLOOR) / (usual + self.FLOOR)))
@@ -180,26 +183,24 @@ class Flicker:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Seen:
     """A picture that the flicker is measured from."""
 
     captured: float
-    cells: Array  # (h, w) grey levels
+    picture: Array  # (h, w) 0..1
     view: Array
-    fine: Array | None
 
 
-def changed(before: Look, after: Look) -> tuple[Array, Array]:
-    """What each cell of a view has changed by, and (h, w) bool where that is known: seen before."""
+def changed(before: Seen, after: Seen) -> tuple[Array, Array]:
+    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool, or
+    EVERYWHERE."""
     transform = between(after.view, before.view)
-    if transform is None or before.fine is None or after.fine is None:
-        return after.cells - before.cells, np.ones(after.cells.shape, bool)
-    then, seen = np.zeros_like(after.fine), np.zeros(after.fine.shape, np.uint8)
-    draw(before.fine, transform, then)
+    if transform is None:
+        return reduce(after.picture - before.picture), EVERYWHERE
+    then, seen = np.zeros_like(after.picture), np.zeros(after.picture.shape, np.uint8)
+    draw(before.picture, transform, then)
     draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)
-    share = reduce(seen)
-    unit = float(after.cells.mean()) / max(float(after.fine.mean()), 1e-6)
-    return unit * (reduce(after.fine) - reduce(then)), share > KNOWN
+    return reduce(after.picture - then), reduce(seen) > KNOWN
 
 
 def drawn(cells: Array, transform: Array) -> Array:
@@ -210,11 +211,10 @@ def drawn(cells: Array, transform: Array) -> Array:
 
 
 def median(values: Array) -> float:
-    """As np.median, without its look for NaN, which costs more than the median."""
+    """As np.median, without its look for NaN; a partition by one place, which NumPy does faster than by two."""
     half = values.size // 2
-    if values.size % 2:
-        return float(np.partition(values, half, axis=None)[half])
-    return float(np.partition(values, (half - 1, half), axis=None)[half - 1 : half + 1].mean())
+    parted = np.partition(values, half, axis=None)
+    return float(parted[half]) if values.size % 2 else float(parted[half] + parted[:half].max()) / 2
 
 
 def reduce(plane: Array) -> Array:
@@ -233,9 +233,10 @@ def lit_share(mask: Array) -> Array:
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:
     """A picture as area means, `size` (width, height); by halves as far as that goes, which OpenCV does much faster."""
-    height, width = plane.shape
+    (height, width), small = plane.shape, plane
     while not width % (2 * size[0]) and not height % (2 * size[1]):
         width, height = width // 2, height // 2
-        plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
-    small: Array = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    if small is plane or (width, height) != size:
+        small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     return small

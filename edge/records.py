@@ -38,17 +38,21 @@ class Quality(enum.Flag):
     @property
     def names(self) -> tuple[str, ...]:
         """The reasons as lower-case words, in a fixed order; empty when good."""
-        return tuple(q.name.lower() for q in Quality if q.value and q in self and q.name)
+        return tuple(q.name.lower() for q in Quality if q.value and q in self and q.name) if self else ()
 
     @property
     def blind(self) -> bool:
         """Whether the camera shows no scene, or none of the present: a fault, or as good as one."""
-        return bool(self & (Quality.GAP | Quality.SHUTTER | Quality.FROZEN | Quality.DARK | Quality.SATURATED))
+        return bool(self & BLIND)
 
     @property
     def believable(self) -> bool:
         """Whether this frame's mask may move the alarm state at all: a scene that can be laid over the past."""
-        return not (self.blind or self & (Quality.CUT | Quality.UNREGISTERED))
+        return not self & UNBELIEVABLE
+
+
+BLIND = Quality.GAP | Quality.SHUTTER | Quality.FROZEN | Quality.DARK | Quality.SATURATED
+UNBELIEVABLE = BLIND | Quality.CUT | Quality.UNREGISTERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class Summary:
     box: tuple[int, int, int, int] | None = None  # x, y, width, height
     contour: tuple[tuple[int, int], ...] = ()  # outline of the largest part, at most 32 points
     centroid: Point | None = None
+    # drift, origin and flicker are those of the last look (see `edge.summary`): of this frame, or up to 0.1 s before it
     drift: Point | None = None  # px/s, smoothed motion of its texture: (x, y)
     origin: Point | None = None  # estimated source, px
     cnr: float = 0.0  # contrast-to-noise ratio against the background

@@ -46,6 +46,7 @@ class Segmenter:
         self._watch = Watch(partly=self._partly)
         self._ring = Ring(spec)
         self._clock: Array = np.zeros(spec.inputs["clock"].shape, np.float32)
+        self._warm = spec.longest_lag - 1e-3  # seconds after which every lag is answered
         self._gap = min(GAP_S, GAP_LAGS * spec.longest_lag)
         self._background = background_state(spec)
         self._noise = 0.0  # of the last step, grey levels
@@ -84,7 +85,7 @@ class Segmenter:
         if quality & NO_SCENE and not quality & (Quality.GAIN | Quality.CUT):
             return self._blank(frame, picture, quality)
         outputs, background = self._infer(frame.captured, inputs, view, quality)
-        if frame.captured - self._ring.started < self.spec.longest_lag - 1e-3:
+        if frame.captured - self._ring.started < self._warm:
             quality |= Quality.WARMING_UP
         geometry = self._preprocessor.geometry
         logits = geometry.crop(outputs["logits"][0, 0]).copy()

@@ -126,8 +126,10 @@ class Store:
                 else:
                     self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (name, value))
         self.depth, self.size, self._next_id = depth, size, next_id
-        if removed or dropped or self.oldest is None:
-            self.oldest = self._first_put()
+        if removed or dropped:
+            self.oldest = self._first_put() if depth else None
+        elif messages and self.oldest is None:
+            self.oldest = now
         self._aged_at = now if check_age else self._aged_at
         return dropped
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from edge.plume import reduce
 from edge.records import Array, Segmentation, Summary
 from edge.rules import ZoneSettings
 from edge.summary import Summariser
@@ -73,13 +72,12 @@ class ZonedSummariser:
 
     def step(self, segmentation: Segmentation) -> tuple[Summary, tuple[Summary, ...]]:
         """Of the whole view, for people; and of each zone, for its alarm: without zones the whole view again."""
-        image = reduce(segmentation.image)  # once for all: it costs more than a summary without gas
-        whole = self._whole.step(segmentation, image)
+        whole = self._whole.step(segmentation)
         if not self._each:
             return whole, (whole,)
         parts = cut(segmentation.mask, self._planes(segmentation))
         each = zip(self._each, parts, strict=True)
-        return whole, tuple(zone.step(replace(segmentation, mask=part), image) for zone, part in each)
+        return whole, tuple(zone.step(replace(segmentation, mask=part)) for zone, part in each)
 
     def _planes(self, segmentation: Segmentation) -> Layout:
         """Drawn at the first frame, and again when the camera changes its resolution."""

@@ -22,7 +22,7 @@ def watched(views: Iterable[Array], fps: float = 15.0, gas: Array = PLUME, noise
     """The flicker of each view (H, W), grey levels, through a noisy camera."""
     flicker, share, found = Flicker(), reduce(gas.astype(np.float32)), []
     for i, view in enumerate(views):
-        flicker.see(i / fps, reduce(scenes.shot(view, i, noise)))
+        flicker.see(i / fps, np.float32(scenes.shot(view, i, noise)) / np.float32(255))
         found.append(flicker.step(share))
     return found
 
@@ -84,7 +84,7 @@ def test_below_a_moving_view_the_ground_does_not_flicker_and_gas_does() -> None:
             seen[20:260, 20:340] += gas(i)
             cut = cv2.warpAffine(seen, view[:2], (320, 240), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
             image = np.float32(scenes.shot(cut, i)) / np.float32(255)
-            flicker.see(i / 15, reduce(image) * 255, view, image)
+            flicker.see(i / 15, image, view)
             found = flicker.step(reduce(PLUME.astype(np.float32)))
         return found
 

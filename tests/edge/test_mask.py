@@ -83,6 +83,24 @@ def test_a_part_counts_where_the_model_is_certain_somewhere_in_it():
     assert not mask.from_logits(logits, (80, 60), 0.6, 0, certain=0.96).any()
 
 
+def test_one_part_and_several_are_judged_alike():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        boxes = [(int(x), int(y)) for x, y in zip((5, 60, 110), rng.integers(5, 90, 3), strict=True)]
+        sides, certain = rng.integers(2, 8, 3), rng.random(3) > 0.5
+        alone, together = [np.zeros((120, 160), np.uint8) for _ in boxes], np.zeros((120, 160), np.uint8)
+        seeds = np.zeros_like(together)
+        for one, (x, y), side, sure in zip(alone, boxes, sides, certain, strict=True):
+            one[y : y + side, x : x + side] = 255
+            together |= one
+            seeds[y, x] = 255 * sure
+        apart = [mask.without_specks(one, 16, seeds) for one in alone]
+        assert np.array_equal(mask.without_specks(together, 16, seeds), np.maximum.reduce(apart))
+        assert [bool(one.any()) for one in apart] == [
+            bool(side * side >= 16 and sure) for side, sure in zip(sides, certain, strict=True)
+        ]
+
+
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 480), (640, 512)])
 def test_interpolating_only_what_is_lit_changes_nothing(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)

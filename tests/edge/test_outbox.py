@@ -117,6 +117,17 @@ def test_age_takes_everything_but_alarms(tmp_path):
         assert queue.standing().oldest_s == 0
 
 
+def test_the_age_is_that_of_the_first_that_waits(tmp_path):
+    clock = Clock()
+    with opened(tmp_path / "box.db", clock=clock) as queue:
+        ages = []
+        for put, removed in ((1, 0), (2, 0), (0, 1), (0, 2), (1, 0)):
+            queue.write([message("a")] * put, {}, [id_ for id_, _ in queue.first(removed)] if removed else [])
+            clock.now += 1
+            ages.append(queue.standing().oldest_s)
+        assert ages == [1, 2, 2, None, 1]
+
+
 @pytest.mark.parametrize("meanwhile", [None, READ_ONLY], ids=["", "after the disk failed"])
 def test_a_removed_id_is_never_given_again(tmp_path, meanwhile):
     with opened(tmp_path / "box.db") as queue:

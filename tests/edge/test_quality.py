@@ -148,6 +148,13 @@ def test_a_camera_that_repeats_one_picture_for_more_than_a_second_is_frozen() ->
     assert flags[31] is Quality.GOOD
 
 
+def test_a_picture_that_differs_in_one_pixel_is_not_repeated() -> None:
+    images = [scenes.shot(VIEW, 0) for _ in range(30)]
+    for i, image in enumerate(images):
+        image[7, i] ^= 1
+    assert any_of(seen(images)) is Quality.GOOD
+
+
 @pytest.mark.parametrize(
     ("level", "flag"),
     [(0, Quality.DARK), (2, Quality.DARK), (254, Quality.SATURATED), (255, Quality.SATURATED)],

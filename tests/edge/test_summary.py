@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -174,6 +176,56 @@ def test_a_plume_after_a_while_without_is_another_plume() -> None:
         summariser.step(segmentation(rectangle(20, 20, 60, 40), captured=i / 15))
     found = summariser.step(segmentation(rectangle(200, 160, 60, 40), captured=9.0))
     assert found.origin == (pytest.approx(230, abs=4), pytest.approx(180, abs=4))
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The times at which a summariser looks at what a plume shows only over time, as they come."""
+    times: list[float] = []
+    look = Summariser._look
+
+    def noted(self: Summariser, seen: Segmentation) -> summary.Traits:
+        times.append(seen.frame.captured)
+        return look(self, seen)
+
+    monkeypatch.setattr(Summariser, "_look", noted)
+    return times
+
+
+@pytest.mark.parametrize(("fps", "every"), [(9, 1), (15, 2), (25, 3)])
+def test_drift_origin_and_flicker_are_looked_at_ten_times_a_second(
+    fps: int, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, summariser = looked_at(monkeypatch), Summariser()
+    found = [summariser.step(segmentation(rectangle(20 + i, 20, 60, 40), captured=i / fps)) for i in range(30)]
+    assert times == [i / fps for i in range(0, 30, every)]
+    for i in range(30):
+        last = found[i - i % every]
+        assert (found[i].drift, found[i].origin, found[i].flicker) == (last.drift, last.origin, last.flicker)
+        assert found[i].box == (20 + i, 20, 60, 40), "the rest is of every frame"
+
+
+def test_a_new_plume_a_camera_that_changes_and_a_view_that_moves_are_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times, summariser = looked_at(monkeypatch), Summariser()
+    gas, none, moved = rectangle(20, 20, 60, 40), rectangle(0, 0, 0, 0), np.array([[1.0, 0, 3], [0, 1, 0], [0, 0, 1]])
+    frames = [
+        segmentation(gas, captured=0.0),
+        segmentation(none, captured=0.01),
+        segmentation(gas, captured=0.02),
+        segmentation(gas, captured=0.03),
+        segmentation(gas, captured=0.04, quality=Quality.GAIN),
+        segmentation(gas, captured=0.05),
+        replace(segmentation(gas, captured=0.06), view=moved),
+    ]
+    for frame in frames:
+        summariser.step(frame)
+    assert times == [0.0, 0.02, 0.04, 0.06]
+
+
+def test_a_plume_between_the_pixels_of_the_model_has_no_contrast() -> None:
+    found = Summariser().step(segmentation(rectangle(101, 20, 1, 40), inner=(120, 160)))
+    assert (found.area_px, found.cnr) == (40, 0.0)
 
 
 def test_a_plume_of_a_single_pixel_has_all_its_numbers() -> None:
