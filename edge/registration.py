@@ -12,11 +12,13 @@ much what still differs may have moved it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from edge.approach import Approach
 from edge.motion import spread_corners, track
 from edge.records import Array
 from edge.warp import in_cells, inverse
@@ -103,18 +105,32 @@ class Key:
         self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
         normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
         self._inverse: Array = np.linalg.solve(normal, self._slopes)
+        self._approach: Approach | None = None
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
-    def fit(self, structure: Structure, guess: Array) -> Fit:
-        """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix."""
+    def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
+        """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix, and `last` where
+        the one before lay, about which it may shake."""
         start = in_cells(inverse(guess), *self.structure.scale)
-        fit = self._refine(structure, start, HINT)
-        if fit is None or not fit.good:
-            tracked = self._track(structure, start)
-            again = None if tracked is None else self._refine(structure, tracked, 0.0)
-            if again is not None and (fit is None or again.alike > fit.alike):
-                fit = again
-        return NOWHERE if fit is None else fit
+        back = start if last is None else in_cells(inverse(last), *self.structure.scale)
+        best = NOWHERE
+        for warp, least in self._starts(structure, start, back):
+            fit = self._refine(structure, warp, least)
+            if fit is not None and fit.alike > best.alike:
+                best = fit
+            if best.good:
+                break
+        return best
+
+    def _starts(self, structure: Structure, start: Array, back: Array) -> Iterator[tuple[Array, float]]:
+        """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
+        yield start, HINT
+        if self._approach is None:
+            self._approach = Approach(self.structure.detail)
+        if (near := self._approach.find(structure.detail, back)) is not None:
+            yield near, HINT
+        if (tracked := self._track(structure, start)) is not None:
+            yield tracked, 0.0
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""

@@ -112,10 +112,9 @@ class Steady:
     def _move(self, structure: Structure, captured: float, prior: Array | None) -> Sight:
         key = self._key
         assert key is not None
-        guess = inverse(self._at) @ self._view
-        if self._state is State.MOVING:
-            guess = guess @ (self._speed if prior is None else prior)
-        fit = key.fit(structure, guess)
+        last = inverse(self._at) @ self._view
+        guess = last @ (self._speed if prior is None else prior) if self._state is State.MOVING else last
+        fit = key.fit(structure, guess, last if prior is None else guess)
         if fit.good:
             return self._found(structure, captured, fit)
         if self._state is State.MOVING:
