@@ -15,7 +15,7 @@ from edge.warp import draw, in_cells, shifted
 CELL = 2  # px of a reduced picture in one of these, each way
 RIM = 1  # cells at the edges whose slope is not known
 STEPS = 5  # of Gauss and Newton
-CLOSE = 0.1  # cells: a smaller step is the last
+CLOSE = 0.25  # cells: a smaller step is the last
 FURTHEST = 3.5  # cells that the way may be: further, the slopes speak of something else
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from edge.approach import Approach
 from edge.motion import spread_corners, track
 from edge.records import Array
-from edge.warp import in_cells, inverse
+from edge.warp import in_cells, inverse, shifted
 
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
@@ -30,6 +30,8 @@ TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
 CLOSE, SETTLED = 0.04, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
+SOME = 6  # of so many points one tells the usual difference well enough
+NOTHING = 1e12  # what a point sees beyond the picture; structure is below 1
 SLACK = 0.15  # px: what sampling alone misplaces steep structure by
 HINT = 0.8  # correlation that a prediction must have before anything is refined
 COVERED = 0.3  # share of the points that must lie within the picture
@@ -38,6 +40,7 @@ CORRELATED = 3.0  # px beside each other share their noise: there are so many ti
 QUIET = 1e-3  # noise of a reduced px, where it has not been measured
 ALIKE = 0.6  # correlation of the structure of two pictures of one place
 SHARE = 0.4  # of the structure that must take part
+STRAIGHT = 2.0  # standard deviations: a turn or zoom of less is noise, and is held to be none
 CERTAIN = 0.175  # standard deviation of where the structure lies, px
 # shift (x, y), zoom, turn, stretch, shear, gain: 1 / variance before anything is seen, px at the right edge
 TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 3.0, 3.0, 0.3, 0.3, 10.0]))
@@ -88,12 +91,13 @@ class Key:
         detail = structure.detail
         across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
         self._rows, self._columns = at = steepest(across * across + down * down)
-        self._x, self._y = (side.astype(np.float32) for side in at[::-1])
+        x, y = (side.astype(np.float32) for side in at[::-1])
+        self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
         self._values: Array = detail[at]
         self._middle: Array = np.array(structure.size, np.float64) / 2
         x, y = (
             (side - np.float32(m)) / np.float32(self._middle[0])
-            for side, m in zip((self._x, self._y), self._middle, strict=True)
+            for side, m in zip((x, y), self._middle, strict=True)
         )
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
@@ -144,10 +148,7 @@ class Key:
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
         square."""
-        reduced = in_cells(transform, *self.structure.scale)
-        step = self._turned(reduced)
-        step[:2] = reduced[:2, :2] @ self._middle + reduced[:2, 2] - self._middle
-        return self._length(step)
+        return self._length(self._step(in_cells(transform, *self.structure.scale)))
 
     def _track(self, structure: Structure, start: Array) -> Array | None:
         """Corners followed from the key into the picture, as a warp; None where too few agree."""
@@ -171,11 +172,11 @@ class Key:
     def _refine(self, structure: Structure, warp: Array, least: float) -> Fit | None:
         """Gauss and Newton from a warp, px of the reduced key -> px of the reduced picture; None where the two are less
         alike than `least` as they lie, or it does not come to rest."""
-        width, height = structure.size
         for count in range(STEPS):
-            x, y = (a * self._x + b * self._y + c for a, b, c in warp[:2].astype(np.float32))
-            seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR).ravel()
-            inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+            x, y = warp[:2].astype(np.float32) @ self._places
+            seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
+            inside = seen < 1
+            seen *= inside
             covered = np.count_nonzero(inside)
             if covered < COVERED * len(inside):
                 return None
@@ -184,7 +185,7 @@ class Key:
                 return None
             rest = seen - self._values
             square = rest * rest
-            usual = 1.4826 * math.sqrt(median(square[inside][::2])) + 1e-7  # half of them tell as well
+            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME]])) + 1e-7
             weight = inside / np.square(1 + square / (4 * (usual * usual + SLACK**2 * self._energy)))
             energy = weight * self._energy
             whole = float(energy.sum()) + 1e-20
@@ -199,6 +200,8 @@ class Key:
         if length > SETTLED:
             return None
         sigma = math.sqrt(float((spread[:6, :6] * self._spread).sum()) * noise) / max(alike, 0.1)
+        if self._length(self._turned(warp)) < STRAIGHT * sigma:
+            warp = self._straight(warp)
         return Fit(
             matrix=in_cells(inverse(warp), *(1 / self.structure.scale)),
             alike=alike,
@@ -209,17 +212,26 @@ class Key:
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for."""
-        zoom, turn, stretch, shear = step[2:6] / self._middle[0]
-        linear = np.array([[1 + zoom + stretch, shear - turn], [shear + turn, 1 + zoom - stretch]])
-        made = np.eye(3)
-        made[:2, :2] = linear
-        made[:2, 2] = step[:2] + self._middle - linear @ self._middle
-        return made
+        (right, down, *others), (x, y) = step[:6].tolist(), self._middle.tolist()
+        zoom, turn, stretch, shear = (one / x for one in others)
+        a, b, c, d = zoom + stretch, shear - turn, shear + turn, zoom - stretch
+        return np.array([[1 + a, b, right - a * x - b * y], [c, 1 + d, down - c * x - d * y], [0, 0, 1]])
 
     def _turned(self, warp: Array) -> Array:
         """What of a warp is no shift, as the step that would undo it has it."""
-        (a, b), (c, d) = (warp[:2, :2] - np.eye(2)) * self._middle[0] / 2
-        return np.array([0, 0, a + d, c - b, a - d, b + c, 0])
+        (a, b, _), (c, d, _) = warp[:2].tolist()
+        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * (self._middle[0] / 2)
+
+    def _step(self, warp: Array) -> Array:
+        """The step that a warp is."""
+        step = self._turned(warp)
+        step[:2] = warp[:2, :2] @ self._middle + warp[:2, 2] - self._middle
+        return step
+
+    def _straight(self, warp: Array) -> Array:
+        """The shift that is nearest to a warp."""
+        step = self._step(warp)
+        return shifted(*(step[:2] + self._spread[:2, 2:] @ step[2:6]))
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""
