@@ -118,7 +118,7 @@ class Ground:
         cv2.max(cv2.absdiff(changed, given, dst=most), cv2.absdiff(frame, given, dst=far), dst=most)
         cv2.multiply(cv2.subtract(changed, given, dst=change), self._boost(logits, clock), dst=change)
         cv2.min(change, most, dst=change)
-        cv2.max(change, cv2.subtract(0, most, dst=most), dst=change)
+        cv2.max(change, np.negative(most, out=most), dst=change)
         return change
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:

@@ -26,6 +26,7 @@ from edge.warp import in_cells, inverse, shifted
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
+AROUND = 17, 17  # px that such a mean is taken over: what is further off weighs an eighth as much
 TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
@@ -74,7 +75,7 @@ class Structure:
         self.size = round(width * shrink), round(height * shrink)
         self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
         small = plane if shrink == 1 else cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
-        self.detail: Array = small - cv2.GaussianBlur(small, (0, 0), COARSE)
+        self.detail: Array = small - cv2.GaussianBlur(small, AROUND, COARSE)
 
     def eight_bits(self) -> Array:
         """For the tracker."""
@@ -90,8 +91,9 @@ class Key:
         self.structure = structure
         detail = structure.detail
         across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
-        self._rows, self._columns = at = steepest(across * across + down * down)
+        at = steepest(across * across + down * down)
         x, y = (side.astype(np.float32) for side in at[::-1])
+        self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
         self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
         self._values: Array = detail[at]
         self._middle: Array = np.array(structure.size, np.float64) / 2
@@ -138,11 +140,11 @@ class Key:
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
-        return float(np.square(structure.detail[self._rows, self._columns] - self._values).mean())
+        return float(np.square(structure.detail.take(self._cells) - self._values).mean())
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
-        step = self._inverse @ (structure.detail[self._rows, self._columns] - self._values)
+        step = self._inverse @ (structure.detail.take(self._cells) - self._values)
         return self._length(step)
 
     def way(self, transform: Array) -> float:
