@@ -98,8 +98,7 @@ class Key:
         self._values: Array = detail[at]
         self._middle: Array = np.array(structure.size, np.float64) / 2
         x, y = (
-            (side - np.float32(m)) / np.float32(self._middle[0])
-            for side, m in zip((x, y), self._middle, strict=True)
+            (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
         )
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)

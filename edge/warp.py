@@ -26,7 +26,19 @@ from edge.records import STILL, Array
 
 SLIGHT = 0.05  # cells: a turn or zoom that takes no corner further is less than what registration errs by
 
-__all__ = ["STILL", "between", "carried", "draw", "draw_planes", "in_cells", "inverse", "reach", "shifted", "slide", "whole"]
+__all__ = [
+    "STILL",
+    "between",
+    "carried",
+    "draw",
+    "draw_planes",
+    "in_cells",
+    "inverse",
+    "reach",
+    "shifted",
+    "slide",
+    "whole",
+]
 
 
 def between(now: Array, then: Array) -> Array | None:
