@@ -71,6 +71,7 @@ class Structure:
 
     def __init__(self, plane: Array) -> None:
         height, width = plane.shape
+        self.plane = width, height
         shrink = min(1.0, REDUCED / width)
         self.size = round(width * shrink), round(height * shrink)
         self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
