@@ -26,7 +26,7 @@ from edge.warp import in_cells, inverse, shifted
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
-AROUND = 17, 17  # px that such a mean is taken over: what is further off weighs an eighth as much
+AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs an eighth as much
 TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
@@ -112,6 +112,7 @@ class Key:
         normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
         self._inverse: Array = np.linalg.solve(normal, self._slopes)
         self._approach: Approach | None = None
+        self._shaken = False  # the last picture was not where it was expected, but near the one before
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
     def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
@@ -130,10 +131,13 @@ class Key:
 
     def _starts(self, structure: Structure, start: Array, back: Array) -> Iterator[tuple[Array, float]]:
         """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
-        yield start, HINT
+        if not self._shaken:
+            yield start, HINT
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
-        if (near := self._approach.find(structure.detail, back)) is not None:
+        near = self._approach.find(structure.detail, back)
+        self._shaken = near is not None
+        if near is not None:
             yield near, HINT
         if (tracked := self._track(structure, start)) is not None:
             yield tracked, 0.0
