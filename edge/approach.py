@@ -15,6 +15,7 @@ from edge.warp import draw, in_cells, shifted
 CELL = 2  # px of a reduced picture in one of these, each way
 RIM = 1  # cells at the edges whose slope is not known
 STEPS = 5  # of Gauss and Newton
+CLIPPED = 2.0  # mean differences that a cell may show: what moves by itself has no greater say than what stands
 CLOSE = 0.25  # cells: a smaller step is the last
 FURTHEST = 3.5  # cells that the way may be: further, the slopes speak of something else
 
@@ -41,7 +42,9 @@ class Approach:
         for _ in range(STEPS):
             seen = self._values.copy()  # where the picture shows nothing, nothing differs
             draw(small, warp, seen)
-            step = self._inverse @ (seen - self._values).ravel()
+            rest = (seen - self._values).ravel()
+            most = CLIPPED * float(np.abs(rest).mean())
+            step = self._inverse @ np.clip(rest, -most, most)
             way -= step
             warp = warp @ shifted(-step[0], -step[1])
             if np.abs(way).max() > FURTHEST:
