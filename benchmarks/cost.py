@@ -24,7 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from calibration.flight import FLIGHTS, look, track
+from calibration.flight import FLIGHTS, Kind, look, track
 from edge import condition, selftest
 from edge.backend import Backend
 from edge.condition import Condition
@@ -40,7 +40,7 @@ from edge.warp import shifted
 
 SIZE = 240, 320  # height and width of the camera's picture
 FPS = 15.0
-MOVING = ("pan", "shake")
+MOVING: tuple[Kind, ...] = ("pan", "shake")
 WARM = 30  # frames before costs count
 TURNS = 300
 clock: Callable[[], float] = time.process_time
@@ -83,7 +83,7 @@ class Looks:
         self.steps.append(1e3 * (clock() - began))
 
 
-def filmed(ground: Array, motion: str, frames: int, noise: float) -> list[Array]:
+def filmed(ground: Array, motion: Kind, frames: int, noise: float) -> list[Array]:
     """A flight over the middle of a ground (H, W), which it never leaves."""
     rng = np.random.default_rng(0)
     room = (ground.shape[1] - SIZE[1]) / 2, (ground.shape[0] - SIZE[0]) / 2
@@ -103,12 +103,13 @@ def measure(spec: ModelSpec, backend: Backend, ground: Array, noise: float, turn
     """Medians in CPU ms of each step and frame; what is added by a motion, and what a standing camera pays for being
     watched, each with its shares."""
     frames = WARM + turns
-    films = {motion: filmed(ground, motion, frames, noise) for motion in ("still", *MOVING)}
+    films: dict[str, list[Array]] = {motion: filmed(ground, motion, frames, noise) for motion in ("still", *MOVING)}
     channels = {name: Channel(spec, backend, film) for name, film in (films | {"leak": leaking(frames)}).items()}
     looks = Looks(spec, films["still"])
     for at in range(frames):
-        for one in (*channels.values(), looks):
-            one.step(at)
+        for channel in channels.values():
+            channel.step(at)
+        looks.step(at)
     step = {name: middle(one.steps) for name, one in channels.items()}
     frame = {name: middle(one.frames) for name, one in channels.items()}
     added = {motion: np.subtract(channels[motion].steps, channels["still"].steps)[WARM:] for motion in MOVING} | {

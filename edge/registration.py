@@ -226,11 +226,12 @@ class Key:
     def _turned(self, warp: Array) -> Array:
         """What of a warp is no shift, as the step that would undo it has it."""
         (a, b, _), (c, d, _) = warp[:2].tolist()
-        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * (self._middle[0] / 2)
+        half: float = self._middle[0] / 2
+        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * half
 
     def _step(self, warp: Array) -> Array:
         """The step that a warp is."""
-        step = self._turned(warp)
+        step: Array = self._turned(warp)
         step[:2] = warp[:2, :2] @ self._middle + warp[:2, 2] - self._middle
         return step
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge.records import Array
 from edge.registration import Fit, Key, Structure
 from edge.warp import STILL, between, inverse
@@ -150,5 +148,5 @@ class Steady:
 def overlap(transform: Array, size: tuple[int, int]) -> float:
     """Share of a picture (width, height) that lies over the key after a transform, roughly: 1 less its middle's way."""
     width, height = size
-    right, down, far = (transform @ (width / 2, height / 2, 1.0)).tolist()
+    right, down, far = map(float, transform @ (width / 2, height / 2, 1.0))
     return max(0.0, 1 - abs(right / far / width - 0.5)) * max(0.0, 1 - abs(down / far / height - 0.5))
