@@ -220,7 +220,7 @@ def registration(result: Figures) -> str:
         step, frame, leak = found["step_ms"]["still"], found["frame_ms"]["still"], found["frame_ms"]["leak"]
         parts += [
             markdown(added),
-            f"Medians of {found['turns']} turns. While the view stands, the segmenter's step takes {step:.2f} ms and the "
+            f"Medians of {found['turns']} turns. While the view stands, the segmenter's step takes {step:.2f} ms, the "
             f"frame {frame:.2f} ms; with the gas of the golden clip, a frame takes {leak:.2f} ms.",
         ]
     return "\n\n".join(parts)
