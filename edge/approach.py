@@ -1,7 +1,7 @@
 """Roughly where a picture lies over the key: how far it has slid, from both at half size.
 
 Gauss and Newton find the way over some px there, as far as a shake goes, which at full size they would not; corners,
-which would, cost six times as much. The shift is good to some tenths of a px, and is to be refined and judged.
+which would, cost five times as much. The shift is good to some tenths of a px, and is to be refined and judged.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
 prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
-weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else corners are tracked first. What
-little structure cannot tell, a turn or a zoom about the only mast in the sky, is held where it is.
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at half size
+(`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a zoom about
+the only mast in the sky, is held where it is; one that could be noise is held to be none.
 
 The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
 much what still differs may have moved it.
@@ -26,7 +27,7 @@ from edge.warp import in_cells, inverse, shifted
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
-AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs an eighth as much
+AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs next to nothing
 TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
