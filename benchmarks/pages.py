@@ -21,12 +21,15 @@ from edge import contract
 from edge.errors import ConfigError, FgstpError
 
 PAGES = {
-    "docs/performance.md": ("speed", "peers", "roofline", "tradeoff"),
+    "docs/performance.md": ("speed", "peers", "roofline", "tradeoff", "registration"),
     "docs/scale.md": ("cameras", "pixels", "rates"),
     "edge/models/README.md": ("detection", "ablation"),
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
-COMMANDS = {"ablation": "quantize.ablation --data ../shared/data --out benchmarks/ablation.json"}  # where not the usual
+COMMANDS = {  # where not the usual
+    "ablation": "quantize.ablation --data ../shared/data --out benchmarks/ablation.json",
+    "registration": "benchmarks.registration --data ../shared/data --json benchmarks/registration.json",
+}
 
 
 def made(name: str, folder: Path) -> str:

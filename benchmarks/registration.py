@@ -10,8 +10,8 @@ the past picture, 0.133 s and 0.533 s ago, as `edge.steady` lays it: the root me
 view, in px of the camera. Frames that are flagged as lost have none and are counted.
 
 Untextured pictures are the same stills, all structure taken away but the noise: there every frame must be flagged once
-the camera has moved. The cost is CPU time: that of the registration, and that of all of a step of the shipped model
-with a view that pans and with one that stands, in turns.
+the camera has moved. The cost is CPU time: here that of the registration, and what it adds to a frame of the shipped
+pipeline as `benchmarks.cost` measures it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import cost
 from benchmarks.table import show
 from calibration import result_file
 from calibration.clips import aerial_stills, root, thermal_background
 from calibration.flight import FLIGHTS, Flight, look, track
-from edge import contract
 from edge.contract import ModelSpec
 from edge.errors import FgstpError, SourceError
 from edge.preprocess import Preprocessor
 from edge.quality import CHECK_S
-from edge.records import STILL, Array, Frame
-from edge.segmenter import Segmenter, load_model
+from edge.records import STILL, Array
+from edge.segmenter import load_model
 from edge.steady import State, Steady
 from edge.warp import between, carried, in_cells, shifted
 
@@ -46,7 +46,6 @@ MOTIONS = ("still", "pan", "tilt", "shake", "orbit", "zoom")
 SPEED, ZOOM = (0.5, 2.5), 0.1  # px a frame of a pan or tilt; e-foldings of scale to either side, in a second
 EDGE = 10  # px of the still that no pan reaches
 FLAT_AFTER = 2.0  # seconds into a flight whose ground loses its structure
-WARM = 20  # frames before costs count
 GRID: Array = np.stack(np.meshgrid(np.linspace(20, 300, 5), np.linspace(20, 220, 4)), axis=-1).reshape(-1, 2)
 
 
@@ -133,24 +132,6 @@ def faded(spec: ModelSpec, still: Array, seed: int, noise: float, frames: int) -
     return {"frames": seen, "flagged": flagged}
 
 
-def step_cost(still: Array, frames: int, noise: float) -> dict[str, float]:
-    """CPU ms that a step of the shipped model takes while the view stands and while it pans, and what is added by the
-    pan; medians, of steps in turns."""
-    spec, backend = load_model(MODEL)
-    rng = np.random.default_rng(0)
-    kinds = {"still": ("still", Segmenter(spec, backend)), "moving": ("pan", Segmenter(spec, backend))}
-    films = {k: [shot(still, v, rng, noise) for v in flown(still, m, frames, rng)] for k, (m, _) in kinds.items()}
-    cost: dict[str, list[float]] = {name: [] for name in kinds}
-    for at in range(frames):
-        for name, (_, segmenter) in kinds.items():
-            began = time.process_time()
-            segmenter.step(Frame(films[name][at], at, at / FPS, at / FPS))
-            cost[name].append(time.process_time() - began)
-    found = {name: 1e3 * float(np.median(one[WARM:])) for name, one in cost.items()}
-    added = np.subtract(cost["moving"], cost["still"])[WARM:]
-    return found | {"added": 1e3 * float(np.median(added))}
-
-
 def grounds(data: Path, count: int) -> list[Array]:
     """Larger pictures (H, W) float32: stills of a drone, and first frames of thermal clips at twice their size."""
     stills = [next(iter(clip.frames())).image for clip in spaced(aerial_stills(data, "val"), count)]
@@ -168,7 +149,7 @@ def spaced(clips: Sequence[Any], count: int) -> Sequence[Any]:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure. Raises SourceError."""
     cv2.setNumThreads(1)
-    spec, _ = contract.load(MODEL)
+    spec, backend = load_model(MODEL)
     pictures, frames = grounds(root(options.data), options.stills), round(options.seconds * FPS)
     if not pictures:
         raise SourceError(f"{options.data}: no stills to fly over; --data must name the footage folder")
@@ -183,11 +164,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         }
     blind = [faded(spec, picture, seed, options.noise, frames + 30) for seed, picture in enumerate(pictures)]
     return result_file.header("registration") | {
+        "model": MODEL,
+        "sha256": spec.sha256,
         "stills": len(pictures),
         "noise": options.noise,
         "motions": motions,
         "untextured": {key: sum(one[key] for one in blind) for key in ("frames", "flagged")},
-        "step_ms": step_cost(pictures[0], WARM + 200, options.noise),
+        "cost": cost.measure(spec, backend, pictures[0], options.noise),
     }
 
 
@@ -218,8 +201,9 @@ def main() -> None:
     print(show(("motion", "frames", "flagged", "0.13 s: median px", "p95", "0.53 s: median px", "p95", "ms"), rows))
     blind = found["untextured"]
     print(f"without structure: {blind['flagged']} of {blind['frames']} frames flagged")
-    still, moving, added = (found["step_ms"][key] for key in ("still", "moving", "added"))
-    print(f"a step: {still:.2f} ms still, {moving:.2f} ms panning, {added / still:.0%} more")
+    for name, added in found["cost"]["added"].items():
+        shares = ", ".join(f"{added[of]:.1%} {of.replace('_', ' ')}" for of in ("of_step", "of_frame", "of_leak_frame"))
+        print(f"{name}: {added['ms']:.2f} ms, mean {added['mean_ms']:.2f}: {shares}")
     if options.json:
         result_file.write(options.json, found)
 

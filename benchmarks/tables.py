@@ -221,6 +221,32 @@ def within(best: float | None, low: float | None, high: float | None) -> str:
     return "{} ({} to {})".format(*told)
 
 
+def registration(result: Figures) -> str:
+    """Errors by motion, then what a motion adds to a frame."""
+    rows = [
+        ["the camera", "frames", "flagged", "0.13 s ago: median px", "p95", "0.53 s ago: median px", "p95", "CPU ms"]
+    ]
+    rows.append(["---", *["---:"] * 7])
+    for name, one in result["motions"].items():
+        errors = (number(one[lag][key]) for lag in ("short", "long") for key in ("median", "p95"))
+        rows.append([name, str(one["frames"]), str(one["flagged"]), *errors, f"{one['cost_ms']:.2f}"])
+    blind = result["untextured"]
+    parts = [markdown(rows), f"Without structure {blind['flagged']} of {blind['frames']} frames are flagged."]
+    if found := result.get("cost"):
+        what = {"pan": "a pan adds", "shake": "a shake adds", "watched": "a still view pays to be watched"}
+        added = [["", "CPU ms", "mean", "of the step", "of the frame", "of a frame with gas"], ["---", *["---:"] * 5]]
+        for name, one in found["added"].items():
+            shares = (percent(one[of]) for of in ("of_step", "of_frame", "of_leak_frame"))
+            added.append([what[name], f"{one['ms']:.2f}", f"{one['mean_ms']:.2f}", *shares])
+        step, frame, leak = found["step_ms"]["still"], found["frame_ms"]["still"], found["frame_ms"]["leak"]
+        parts += [
+            markdown(added),
+            f"Medians of {found['turns']} turns. While the view stands, the segmenter's step takes {step:.2f} ms, the "
+            f"frame {frame:.2f} ms; with the gas of the golden clip, a frame takes {leak:.2f} ms.",
+        ]
+    return "\n\n".join(parts)
+
+
 def ablation(result: Figures) -> str:
     """One row a variant, then INT8, then how all of that was made."""
     rows = [["", "still views", "moving views", "to", "still", "moving", "a clip, 95 %"], ["---", *["---:"] * 6]]
@@ -296,7 +322,8 @@ def signed(value: float | None) -> str:
 
 
 TABLES: dict[str, Callable[[Figures], str]] = {
-    table.__name__: table for table in (speed, peers, roofline, tradeoff, cameras, pixels, rates, detection, ablation)
+    table.__name__: table
+    for table in (speed, peers, roofline, tradeoff, registration, cameras, pixels, rates, detection, ablation)
 }
 
 

@@ -113,7 +113,7 @@ class Ground:
         most = cv2.max(cv2.absdiff(changed, given), cv2.absdiff(frame, given))
         change = cv2.multiply(cv2.subtract(changed, given), self._boost(logits, clock))
         cv2.min(change, most, dst=change)
-        return np.asarray(cv2.max(change, cv2.subtract(0, most), dst=change))
+        return np.asarray(cv2.max(change, np.negative(most, out=most), dst=change))
 
     def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w); under gas FADING times."""

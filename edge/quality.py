@@ -1,7 +1,7 @@
 """What one picture and those just before it say about the camera: is there a scene, the same scene, at the same gain?
 
-All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisecond; four times a second corners are
-tracked, for one more. Levels are on the 0..1 scale.
+All of it looks at reduced pictures (80 x 60) and costs a fraction of a millisecond; four times a second, or once where
+the view fits its place, corners are tracked, for one more. Levels are on the 0..1 scale.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ CUT_SHARE, CUT_LEVEL = 0.5, 8 * LEVEL  # in a cut at least this share of the vie
 
 CHECK_S = 0.25  # between two looks at motion
 MOVING_PX_S = 7.5 / 320  # widths a second: half a pixel a frame at 320 px and 15 fps, a pixel within the shortest lag
+CORNERS_S = 1.0  # between two looks at corners while the view fits: burnt-in text may fit over ground that moves
 TRACKED = (160, 120)  # width and height of the pictures that corners are tracked in
 MOVED, SPREAD = 0.25, 0.3  # share of the corners, and of the view that they reach over, that must move alike
 
@@ -77,6 +78,7 @@ class Watch:
         self._steady = Steady()
         self._anchor: tuple[float, Array, Array] | None = None  # what motion is measured against: time, picture, view
         self._moved: tuple[bool, ...] = ()  # the last three looks
+        self._cornered = -np.inf  # capture time when corners were tracked
 
     def step(self, image: Array, plane: Array, captured: float, prior: Array | None = None) -> Verdict:
         """`image` as the camera gave it, `plane` (h, w) float32 0..1 the same for the model; `prior` as Steady's."""
@@ -162,6 +164,10 @@ class Watch:
         if sight.state is State.MOVING:
             transform = between(sight.view, view)
             return transform is not None and middle_shift(transform, width, height) / width > least
+        fits = sight.fit is not None and sight.fit.good
+        if fits and not any(self._moved) and captured - self._cornered < CORNERS_S:
+            return False
+        self._cornered = captured
         found = shift(before, grey)
         return bool(np.hypot(found.dx, found.dy) / TRACKED[0] > least and found.share > MOVED and found.spread > SPREAD)
 

@@ -2,8 +2,9 @@
 
 Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
 prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
-weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else corners are tracked first. What
-little structure cannot tell, a turn or a zoom about the only mast in the sky, is held where it is.
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at half size
+(`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a zoom about
+the only mast in the sky, is held where it is; one that could be noise is held to be none.
 
 The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
 much what still differs may have moved it.
@@ -12,22 +13,27 @@ much what still differs may have moved it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from edge.approach import Approach
 from edge.motion import spread_corners, track
 from edge.records import Array
-from edge.warp import in_cells, inverse
+from edge.warp import in_cells, inverse, shifted
 
 REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
+AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs next to nothing
 TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
-CLOSE, SETTLED = 0.04, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
+CLOSE, SETTLED = 0.08, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
+SOME = 6  # of so many points one tells the usual difference well enough
+NOTHING = 1e12  # what a point sees beyond the picture; structure is below 1
 SLACK = 0.15  # px: what sampling alone misplaces steep structure by
 HINT = 0.8  # correlation that a prediction must have before anything is refined
 COVERED = 0.3  # share of the points that must lie within the picture
@@ -36,6 +42,7 @@ CORRELATED = 3.0  # px beside each other share their noise: there are so many ti
 QUIET = 1e-3  # noise of a reduced px, where it has not been measured
 ALIKE = 0.6  # correlation of the structure of two pictures of one place
 SHARE = 0.4  # of the structure that must take part
+STRAIGHT = 2.0  # standard deviations: a turn or zoom of less is noise, and is held to be none
 CERTAIN = 0.175  # standard deviation of where the structure lies, px
 # shift (x, y), zoom, turn, stretch, shear, gain: 1 / variance before anything is seen, px at the right edge
 TIGHT: Array = 1 / np.square(np.array([100.0, 100.0, 3.0, 3.0, 0.3, 0.3, 10.0]))
@@ -65,11 +72,12 @@ class Structure:
 
     def __init__(self, plane: Array) -> None:
         height, width = plane.shape
+        self.plane = width, height
         shrink = min(1.0, REDUCED / width)
         self.size = round(width * shrink), round(height * shrink)
         self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
         small = plane if shrink == 1 else cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
-        self.detail: Array = small - cv2.GaussianBlur(small, (0, 0), COARSE)
+        self.detail: Array = small - cv2.GaussianBlur(small, AROUND, COARSE)
 
     def eight_bits(self) -> Array:
         """For the tracker."""
@@ -85,13 +93,14 @@ class Key:
         self.structure = structure
         detail = structure.detail
         across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
-        self._rows, self._columns = at = steepest(across * across + down * down)
-        self._x, self._y = (side.astype(np.float32) for side in at[::-1])
+        at = steepest(across * across + down * down)
+        x, y = (side.astype(np.float32) for side in at[::-1])
+        self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
+        self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
         self._values: Array = detail[at]
         self._middle: Array = np.array(structure.size, np.float64) / 2
         x, y = (
-            (side - np.float32(m)) / np.float32(self._middle[0])
-            for side, m in zip((self._x, self._y), self._middle, strict=True)
+            (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
         )
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
@@ -103,35 +112,50 @@ class Key:
         self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
         normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
         self._inverse: Array = np.linalg.solve(normal, self._slopes)
+        self._approach: Approach | None = None
+        self._shaken = False  # the last picture was not where it was expected, but near the one before
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
-    def fit(self, structure: Structure, guess: Array) -> Fit:
-        """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix."""
+    def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
+        """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix, and `last` where
+        the one before lay, about which it may shake."""
         start = in_cells(inverse(guess), *self.structure.scale)
-        fit = self._refine(structure, start, HINT)
-        if fit is None or not fit.good:
-            tracked = self._track(structure, start)
-            again = None if tracked is None else self._refine(structure, tracked, 0.0)
-            if again is not None and (fit is None or again.alike > fit.alike):
-                fit = again
-        return NOWHERE if fit is None else fit
+        back = start if last is None else in_cells(inverse(last), *self.structure.scale)
+        best = NOWHERE
+        for warp, least in self._starts(structure, start, back):
+            fit = self._refine(structure, warp, least)
+            if fit is not None and fit.alike > best.alike:
+                best = fit
+            if best.good:
+                break
+        return best
+
+    def _starts(self, structure: Structure, start: Array, back: Array) -> Iterator[tuple[Array, float]]:
+        """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
+        if not self._shaken:
+            yield start, HINT
+        if self._approach is None:
+            self._approach = Approach(self.structure.detail)
+        near = self._approach.find(structure.detail, back)
+        self._shaken = near is not None
+        if near is not None:
+            yield near, HINT
+        if (tracked := self._track(structure, start)) is not None:
+            yield tracked, 0.0
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
-        return float(np.square(structure.detail[self._rows, self._columns] - self._values).mean())
+        return float(np.square(structure.detail.take(self._cells) - self._values).mean())
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
-        step = self._inverse @ (structure.detail[self._rows, self._columns] - self._values)
+        step = self._inverse @ (structure.detail.take(self._cells) - self._values)
         return self._length(step)
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
         square."""
-        reduced = in_cells(transform, *self.structure.scale)
-        step = self._turned(reduced)
-        step[:2] = reduced[:2, :2] @ self._middle + reduced[:2, 2] - self._middle
-        return self._length(step)
+        return self._length(self._step(in_cells(transform, *self.structure.scale)))
 
     def _track(self, structure: Structure, start: Array) -> Array | None:
         """Corners followed from the key into the picture, as a warp; None where too few agree."""
@@ -155,11 +179,11 @@ class Key:
     def _refine(self, structure: Structure, warp: Array, least: float) -> Fit | None:
         """Gauss and Newton from a warp, px of the reduced key -> px of the reduced picture; None where the two are less
         alike than `least` as they lie, or it does not come to rest."""
-        width, height = structure.size
         for count in range(STEPS):
-            x, y = (a * self._x + b * self._y + c for a, b, c in warp[:2].astype(np.float32))
-            seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR).ravel()
-            inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+            x, y = warp[:2].astype(np.float32) @ self._places
+            seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
+            inside = seen < 1
+            seen *= inside
             covered = np.count_nonzero(inside)
             if covered < COVERED * len(inside):
                 return None
@@ -168,7 +192,7 @@ class Key:
                 return None
             rest = seen - self._values
             square = rest * rest
-            usual = 1.4826 * math.sqrt(median(square[inside][::2])) + 1e-7  # half of them tell as well
+            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME]])) + 1e-7
             weight = inside / np.square(1 + square / (4 * (usual * usual + SLACK**2 * self._energy)))
             energy = weight * self._energy
             whole = float(energy.sum()) + 1e-20
@@ -183,6 +207,8 @@ class Key:
         if length > SETTLED:
             return None
         sigma = math.sqrt(float((spread[:6, :6] * self._spread).sum()) * noise) / max(alike, 0.1)
+        if self._length(self._turned(warp)) < STRAIGHT * sigma:
+            warp = self._straight(warp)
         return Fit(
             matrix=in_cells(inverse(warp), *(1 / self.structure.scale)),
             alike=alike,
@@ -193,17 +219,27 @@ class Key:
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for."""
-        zoom, turn, stretch, shear = step[2:6] / self._middle[0]
-        linear = np.array([[1 + zoom + stretch, shear - turn], [shear + turn, 1 + zoom - stretch]])
-        made = np.eye(3)
-        made[:2, :2] = linear
-        made[:2, 2] = step[:2] + self._middle - linear @ self._middle
-        return made
+        (right, down, *others), (x, y) = step[:6].tolist(), self._middle.tolist()
+        zoom, turn, stretch, shear = (one / x for one in others)
+        a, b, c, d = zoom + stretch, shear - turn, shear + turn, zoom - stretch
+        return np.array([[1 + a, b, right - a * x - b * y], [c, 1 + d, down - c * x - d * y], [0, 0, 1]])
 
     def _turned(self, warp: Array) -> Array:
         """What of a warp is no shift, as the step that would undo it has it."""
-        (a, b), (c, d) = (warp[:2, :2] - np.eye(2)) * self._middle[0] / 2
-        return np.array([0, 0, a + d, c - b, a - d, b + c, 0])
+        (a, b, _), (c, d, _) = warp[:2].tolist()
+        half: float = self._middle[0] / 2
+        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * half
+
+    def _step(self, warp: Array) -> Array:
+        """The step that a warp is."""
+        step: Array = self._turned(warp)
+        step[:2] = warp[:2, :2] @ self._middle + warp[:2, 2] - self._middle
+        return step
+
+    def _straight(self, warp: Array) -> Array:
+        """The shift that is nearest to a warp."""
+        step = self._step(warp)
+        return shifted(*(step[:2] + self._spread[:2, 2:] @ step[2:6]))
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""

@@ -13,8 +13,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge.records import Array
 from edge.registration import Fit, Key, Structure
 from edge.warp import STILL, between, inverse
@@ -112,10 +110,9 @@ class Steady:
     def _move(self, structure: Structure, captured: float, prior: Array | None) -> Sight:
         key = self._key
         assert key is not None
-        guess = inverse(self._at) @ self._view
-        if self._state is State.MOVING:
-            guess = guess @ (self._speed if prior is None else prior)
-        fit = key.fit(structure, guess)
+        last = inverse(self._at) @ self._view
+        guess = last @ (self._speed if prior is None else prior) if self._state is State.MOVING else last
+        fit = key.fit(structure, guess, last if prior is None else guess)
         if fit.good:
             return self._found(structure, captured, fit)
         if self._state is State.MOVING:
@@ -134,7 +131,7 @@ class Steady:
         self._speed = inverse(self._view) @ view if self._state is State.MOVING else STILL
         self._state, self._view = State.MOVING, view
         old = captured - self._keyed > FRESH_S or fit.alike < STALE
-        if old or overlap(fit.matrix, self._plane(structure)) < OVERLAP:
+        if old or overlap(fit.matrix, structure.plane) < OVERLAP:
             self._renew(structure, captured, view)
         off = between(view, self._rest[0])
         if off is not None and key.way(off) > RESTED:
@@ -147,14 +144,9 @@ class Steady:
     def _renew(self, structure: Structure, captured: float, view: Array) -> None:
         self._key, self._at, self._keyed = Key(structure), view, captured
 
-    @staticmethod
-    def _plane(structure: Structure) -> tuple[int, int]:
-        width, height = np.multiply(structure.size, structure.scale)
-        return round(width), round(height)
-
 
 def overlap(transform: Array, size: tuple[int, int]) -> float:
     """Share of a picture (width, height) that lies over the key after a transform, roughly: 1 less its middle's way."""
     width, height = size
-    right, down, far = (float(value) for value in transform @ (width / 2, height / 2, 1.0))
+    right, down, far = map(float, transform @ (width / 2, height / 2, 1.0))
     return max(0.0, 1 - abs(right / far / width - 0.5)) * max(0.0, 1 - abs(down / far / height - 0.5))
