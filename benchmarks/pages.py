@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import ROOT, filled, untrained
-from benchmarks.tables import TABLES
+from benchmarks import tables, worth
+from benchmarks.figures import ROOT, Figures, filled, untrained
 from edge import contract
 from edge.errors import ConfigError, FgstpError
 
@@ -24,6 +24,13 @@ PAGES = {
     "docs/performance.md": ("speed", "peers", "roofline", "tradeoff", "registration"),
     "docs/scale.md": ("cameras", "pixels", "rates"),
     "edge/models/README.md": ("detection", "ablation"),
+}
+TABLES: dict[str, Callable[[Figures], str]] = {
+    table.__name__: table
+    for table in (
+        *(tables.speed, tables.peers, tables.roofline, tables.tradeoff, tables.cameras, tables.pixels, tables.rates),
+        *(worth.registration, worth.detection, worth.ablation),
+    )
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
 COMMANDS = {  # where not the usual
@@ -51,7 +58,7 @@ def stale(folder: Path) -> list[str]:
     """Result files that were measured with a model other than the shipped one of that name. Raises ModelError."""
     shipped = {name: contract.load(name)[0].sha256 for name in contract.shipped()}
     complaints = []
-    for name in dict.fromkeys(FILES.get(table, table) for tables in PAGES.values() for table in tables):
+    for name in dict.fromkeys(FILES.get(table, table) for page in PAGES.values() for table in page):
         path = folder / f"{name}.json"
         result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         for one in result.get("results", [result]):

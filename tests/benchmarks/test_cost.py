@@ -7,7 +7,7 @@ from itertools import count, pairwise
 import numpy as np
 import pytest
 
-from benchmarks import cost, tables
+from benchmarks import cost, worth
 from benchmarks.registration import LAGS, MOTIONS
 from edge.segmenter import load_model
 from tests.edge import scenes
@@ -55,7 +55,7 @@ def test_the_table_shows_errors_and_costs() -> None:
     errors = {lag: {"median": 0.05, "p95": 0.25} for lag in LAGS}
     motions = {name: {"frames": 540, "flagged": 2, "cost_ms": 0.3, **errors} for name in MOTIONS}
     result = {"motions": motions, "untextured": {"frames": 468, "flagged": 468}}
-    assert "| pan | 540 | 2 | 0.050 | 0.250 | 0.050 | 0.250 | 0.30 |" in tables.registration(result)
+    assert "| pan | 540 | 2 | 0.050 | 0.250 | 0.050 | 0.250 | 0.30 |" in worth.registration(result)
     share = {"ms": 0.9, "mean_ms": 1.0, "of_step": 0.25, "of_frame": 0.24, "of_leak_frame": 0.18}
     taken = dict.fromkeys(("still", "pan", "shake", "leak"), 3.6)
     whole = {
@@ -66,6 +66,6 @@ def test_the_table_shows_errors_and_costs() -> None:
             "added": dict.fromkeys(("pan", "shake", "watched"), share),
         }
     }
-    text = tables.registration(result | whole)
+    text = worth.registration(result | whole)
     assert "| a pan adds | 0.90 | 1.00 | 25.0 % | 24.0 % | 18.0 % |" in text
     assert text.endswith("a frame takes 5.00 ms.")

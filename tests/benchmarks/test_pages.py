@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, pages, rates, tables
+from benchmarks import figures, pages, rates, tables, worth
 from benchmarks.ceilings import Ceilings
 from benchmarks.profiles import Layer
 from benchmarks.rates import Count
@@ -70,7 +70,7 @@ def test_a_contrast_beyond_those_that_were_tried_is_a_dash() -> None:
     rates = [{"cnr": 1.0, "trials": 4}, {"cnr": 2.0, "trials": 4}]
     free = {"events": 1, "hours": 0.5, "high_per_hour": 11.1}
     result = {"curves": [curve | {"rates": rates}], "false_alarms": {"all": free}, "protocol": "So it was made."}
-    text = tables.detection(result)
+    text = worth.detection(result)
     assert "| still | 0.2 | 2.1 (1.5 to 3) | – (8 to –) | 8 |" in text
     assert text.endswith("So it was made. Without gas: 1 alarms in 30 minutes, at most 11 an hour (95 %).")
 
@@ -90,7 +90,7 @@ def test_a_variant_stands_beside_what_it_is_compared_with() -> None:
         "teacher": [{"made_from": {"model": "small", "steps": 16000}, "still": 0.6, "moving": 0.5}],
         "int8": [{"seed": 7, "rows": rows}],
     }
-    text = tables.ablation(result)
+    text = worth.ablation(result)
     assert "| whole | 0.410, 0.400 | 0.300, 0.300 | – | – | – | – |" in text
     assert "| without | 0.410, 0.400 | 0.300, 0.300 | full | −0.020, +0.010 | +0.000, +0.100 | −0.050 to – |" in text
     assert "small after 16,000 steps: 0.600 and 0.500." in text
