@@ -95,6 +95,7 @@ def next_memory(told: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
     """
     gate, candidate = told.float().flatten(2).chunk(2, dim=1)
     keep = torch.sigmoid(gate)
-    kept = keep * memory[:, 1:].flatten(2) + (1.0 - keep) * torch.tanh(candidate)
+    new = 2.0 * torch.sigmoid(2.0 * candidate) - 1.0  # tanh, which takes OpenVINO three times as long
+    kept = keep * memory[:, 1:].flatten(2) + (1.0 - keep) * new
     output = F.avg_pool2d(torch.sigmoid(logits), int(logits.shape[-1]) // int(memory.shape[-1]))
     return torch.cat((output.flatten(2), kept), dim=1).reshape(memory.shape)
