@@ -49,14 +49,12 @@ def mixed_correlation(query: Tensor, pasts: Sequence[Tensor], weight: Tensor) ->
 def by_place(weight: Tensor, block: int) -> Tensor:
     """(O, P, side, side) -> (block O, P reach, side, 1): at place x of a block the weights begin at column x.
 
-    A row longer by one than `reach`, repeated and cut into rows of `reach`, moves on by one column from row to row.
+    By slices and joins alone, which the exporter computes once and for all: a constant is quantised by its rows.
     """
     out, pasts, side, _ = (int(size) for size in weight.shape)
-    reach = block + side - 1
-    longer = F.pad(weight, (0, reach + 1 - side)).unsqueeze(3)
-    repeated = longer.expand(out, pasts, side, block, reach + 1).reshape(out, pasts, side, block * (reach + 1))
-    shifted = repeated[..., : block * reach].reshape(out, pasts, side, block, reach)
-    return shifted.permute(3, 0, 1, 4, 2).reshape(block * out, pasts * reach, side, 1)
+    beside = [weight.new_zeros(out, pasts, side, x) for x in range(block)]
+    shifted = [torch.cat((beside[x], weight, beside[block - 1 - x]), dim=3) for x in range(block)]
+    return torch.stack(shifted).permute(0, 1, 2, 4, 3).reshape(block * out, -1, side, 1)
 
 
 def all_pairs(query: Tensor, key: Tensor, sharpness: Tensor) -> Tensor:

@@ -5,8 +5,8 @@
 Refuses to write a file that loses too much against FP32, or on which the runtimes do not agree (quantize.gate).
 
 Symmetric signed weights and activations, zero point 0, weights per channel and in 7 bits: without VNNI an 8-bit weight
-saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the correlation, the keys and
-everything that is remembered stay in float.
+saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the keys with the products of
+them and everything that is remembered stay in float.
 """
 
 from __future__ import annotations
