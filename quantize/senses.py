@@ -29,6 +29,7 @@ class Senses(nn.Module):
     """
 
     channels = 5
+    reach = 4.0  # no value is larger, either way
     black = 2.0 / 255.0  # mean below which a block counts as border: no camera is that dark where it has a scene
 
     def __init__(self, block: int = 16) -> None:
@@ -51,9 +52,9 @@ class Senses(nn.Module):
         parts = (
             2.0 * frame - 1.0,
             (8.0 * to_background).clamp(-2.0, 2.0),
-            (to_background * scale).clamp(-4.0, 4.0),
-            (to_short * scale).clamp(-4.0, 4.0),
-            movement.clamp(-4.0, 4.0),
+            (to_background * scale).clamp(-self.reach, self.reach),
+            (to_short * scale).clamp(-self.reach, self.reach),
+            movement.clamp(-self.reach, self.reach),
         )
         return torch.cat(parts, dim=1), sigma, movement
 
