@@ -3,7 +3,7 @@
 The rows of `query` are cut into blocks. For each row offset dy a block meets, in one product, the part of the
 remembered rows that its window reaches over, so each position is also compared with neighbours of its neighbours. Which
 of these products are its own depends on its place in the block: a convolution with one group a place picks them by its
-weights, and nothing is gathered, padded or copied between.
+weights, with the row offsets as the kernel's height, and nothing is gathered, padded or copied between.
 """
 
 from __future__ import annotations
@@ -36,27 +36,25 @@ def mixed_correlation(query: Tensor, pasts: Sequence[Tensor], weight: Tensor) ->
     block = max(size for size in range(1, LARGEST + 1) if w % size == 0)
     reach = block + 2 * radius
     padded = F.pad(torch.cat(tuple(pasts), dim=1), (radius, radius, radius, radius))  # (N, P C, H+2r, W+2r)
-    windows = torch.stack([padded[..., x : x + reach] for x in range(0, w, block)], dim=3)  # (N, P C, H+2r, B, reach)
-    windows = windows.reshape(n, len(pasts), channels, h + 2 * radius, w // block, reach).permute(0, 3, 4, 2, 1, 5)
+    windows = torch.stack([padded[..., x : x + reach] for x in range(0, w, block)], dim=1)  # (N, B, P C, H+2r, reach)
+    windows = windows.reshape(n, w // block, len(pasts), channels, h + 2 * radius, reach).permute(0, 4, 1, 3, 2, 5)
     windows = windows.reshape(n, h + 2 * radius, w // block, channels, len(pasts) * reach)
     rows = query.permute(0, 2, 3, 1).reshape(n, h, w // block, block, channels)
-    products = torch.cat([torch.matmul(rows, windows[:, dy : dy + h]) for dy in range(side)], dim=4)
-    places = products.reshape(n, h, w // block, block * side * len(pasts) * reach).permute(0, 3, 1, 2)
-    mixed = F.conv2d(places, by_place(weight, block), groups=block)  # (N, block O, H, B)
+    products = torch.stack([torch.matmul(rows, windows[:, dy : dy + h]) for dy in range(side)], dim=1)
+    places = products.reshape(n, side, h * (w // block), block * len(pasts) * reach).permute(0, 3, 1, 2)
+    mixed = F.conv2d(places, by_place(weight, block), groups=block)  # (N, block O, 1, h B)
     return mixed.permute(0, 2, 3, 1).reshape(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 def by_place(weight: Tensor, block: int) -> Tensor:
-    """(O, P, side, side) -> (block O, side P reach, 1, 1): at place x of a block the weights begin at column x.
+    """(O, P, side, side) -> (block O, P reach, side, 1): at place x of a block the weights begin at column x.
 
-    A row longer by one than `reach`, repeated and cut into rows of `reach`, moves on by one column from row to row.
+    By slices and joins alone, which the exporter computes once and for all: a constant is quantised by its rows.
     """
     out, pasts, side, _ = (int(size) for size in weight.shape)
-    reach = block + side - 1
-    longer = F.pad(weight.transpose(1, 2), (0, reach + 1 - side)).unsqueeze(3)
-    repeated = longer.expand(out, side, pasts, block, reach + 1).reshape(out, side, pasts, block * (reach + 1))
-    shifted = repeated[..., : block * reach].reshape(out, side, pasts, block, reach)
-    return shifted.permute(3, 0, 1, 2, 4).reshape(block * out, side * pasts * reach, 1, 1)
+    beside = [weight.new_zeros(out, pasts, side, x) for x in range(block)]
+    shifted = [torch.cat((beside[x], weight, beside[block - 1 - x]), dim=3) for x in range(block)]
+    return torch.stack(shifted).permute(0, 1, 2, 4, 3).reshape(block * out, -1, side, 1)
 
 
 def all_pairs(query: Tensor, key: Tensor, sharpness: Tensor) -> Tensor:

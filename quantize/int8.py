@@ -5,8 +5,8 @@
 Refuses to write a file that loses too much against FP32, or on which the runtimes do not agree (quantize.gate).
 
 Symmetric signed weights and activations, zero point 0, weights per channel and in 7 bits: without VNNI an 8-bit weight
-saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the correlation, the keys and
-everything that is remembered stay in float.
+saturates the 16-bit sums of AVX2. Convolutions are quantised; the arithmetic on pixels, the keys with the products of
+them and everything that is remembered stay in float.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ from edge.records import Array
 from quantize import gate
 from quantize.export import CAMERA, steps, write_spec
 from quantize.rounding import FLOAT_PARTS
+from quantize.senses import Senses
 from quantize.tensorrt import complaints
 
 FRAMES, FPS = 32, 15.0  # of a calibration clip
 HELD_OUT = 10  # clips that the result is judged by
+LEVELS = 64  # of the largest weight of an output channel, either way: the quantiser's reduced range
 
 
 class RolledStates(CalibrationDataReader):
@@ -78,15 +80,24 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
         prepared = Path(folder) / "prepared.onnx"
         logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs a warning a tensor
         quant_pre_process(str(onnx_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
-        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+        model = onnx.load(prepared)
         float_parts = [part.replace(".", "/") for part in FLOAT_PARTS]  # as the exporter spells them
-        chosen = [name for name in convolutions if learnt(name) and not any(part in name for part in float_parts)]
+        chosen = [
+            node
+            for node in model.graph.node
+            if node.op_type == "Conv" and learnt(node.name) and not any(part in node.name for part in float_parts)
+        ]
+        settle(model, {node.input[1] for node in chosen})
+        onnx.save(model, prepared)
+        reach = [
+            {"rmin": np.float32(-Senses.reach), "rmax": np.float32(Senses.reach)}
+        ]  # its largest values are clear gas
         quantize_static(
             str(prepared),
             str(out),
             RolledStates(spec, onnx_path, clips, fps),
             quant_format=QuantFormat.QDQ,
-            nodes_to_quantize=chosen,
+            nodes_to_quantize=[node.name for node in chosen],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
@@ -99,6 +110,7 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
                 # quantise what a convolution reads, not what it writes: its ReLU comes first
                 "OpTypesToExcludeOutputQuantization": ["Conv"],
                 "QuantizeBias": False,  # TensorRT takes no integers of 32 bits
+                "TensorQuantOverrides": {node.input[0]: reach for node in chosen if "/senses/" in node.input[0]},
             },
         )
     onnx.save(keep_joins(onnx.load(out)), str(out))
@@ -110,6 +122,26 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
 def learnt(convolution: str) -> bool:
     """Whether a Conv node is a layer of its own: what `quantize.resample` writes as convolutions is arithmetic."""
     return convolution.endswith("/Conv") and convolution.count("/") > 2
+
+
+def settle(model: onnx.ModelProto, weights: set[str]) -> None:
+    """Round constant weights as the quantiser will, but so that the sum over each kernel stays: plumes are far larger
+    than a kernel, and an error in the sum is what they would feel. Those nearest to the other side go there instead."""
+    for tensor in model.graph.initializer:
+        if tensor.name not in weights:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        rows = values.reshape(*values.shape[:2], -1)
+        scale = np.abs(rows).max((1, 2), keepdims=True) / LEVELS
+        exact = rows / scale
+        rounded = np.rint(exact)
+        error = exact - rounded
+        missing = np.rint(error.sum(2, keepdims=True))
+        gain = np.where(np.abs(rounded) < LEVELS, error * np.sign(missing), -np.inf)  # the largest sets the scale
+        rank = np.argsort(np.argsort(-gain, axis=2), axis=2)
+        rounded += np.sign(missing) * ((rank < np.abs(missing)) & np.isfinite(gain))
+        settled = (rounded * scale).astype(np.float32).reshape(values.shape)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(settled, tensor.name))
 
 
 def keep_joins(model: onnx.ModelProto) -> onnx.ModelProto:

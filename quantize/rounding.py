@@ -16,13 +16,10 @@ MEMORY = 0.99  # of the running mean of an input's largest value, as in the quan
 # Names of what stays in float: where a small error moves a mask edge or is remembered for a year.
 FLOAT_PARTS = (
     "correlate.to_key",
-    "correlate.mix",
     "remember",
     "gate",
     "side4",
     "side8",
-    "enter2.",
-    "enter4.",
     "recall",
 )
 

@@ -176,13 +176,13 @@ class Teacher(nn.Module):
             found.append(self.perceive[i](x))
         sides = [resize(mask, frame_size(frame, 2)).float() for mask in self.decoder(*found)]
         logits = self.detail(seen, found[0], sides[-1]).float()
-        gate, candidate = self.remember(torch.cat((found[0], memory), dim=1)).chunk(2, dim=1)
+        told = self.remember(torch.cat((found[0], memory), dim=1))
         return {
             "logits": logits,
             "noise": sigma.reshape(-1),
             "key": pack(keys),
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(gate, candidate, memory, logits),
+            "memory_next": next_memory(told, memory, logits),
             **{f"side{i}": side for i, side in enumerate(sides)},
             "bottleneck": found[0],
         }

@@ -14,7 +14,8 @@ from edge.contract import load
 from edge.errors import ModelError
 from quantize import gate
 from quantize.export import Tensors, export, steps
-from quantize.int8 import quantise
+from quantize.int8 import LEVELS, quantise, settle
+from quantize.senses import Senses
 from tests.quantize.networks import random_student
 
 SIZE = (96, 128)
@@ -57,9 +58,34 @@ def test_each_layer_has_its_figure(files: tuple[Path, Path], looks: list[Tensors
     found = gate.sqnr(*files, looks)
     convolutions = [node for node in onnx.load(files[0]).graph.node if node.op_type == "Conv"]
     assert len(found) == len(convolutions) + 1
-    assert found["/student/enter2/enter2.0/Conv_output_0"] > 100, "it stays in float"
+    assert found["/student/Conv_1_output_0"] > 100, "what the memory tells stays in float"
     assert 10 < found["/student/decode4/decode4.0/Conv_output_0"] < 60
     assert gate.table(found).splitlines()[0].endswith(min(found, key=lambda name: found[name]))
+
+
+def test_rounding_keeps_the_sum_of_each_kernel() -> None:
+    before = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
+    step = np.abs(before).max((1, 2, 3), keepdims=True) / LEVELS
+    kernels = [onnx.numpy_helper.from_array(before, name) for name in ("rounded", "other")]
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "kernels", [], [], kernels))
+    settle(model, {"rounded"})
+    after, other = (onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer)
+    assert np.array_equal(other, before)
+    assert np.allclose(after / step, np.rint(after / step), atol=1e-3)
+    assert np.allclose(np.abs(after).max((1, 2, 3)), np.abs(before).max((1, 2, 3))), "the scale stays"
+    assert np.abs(after - before).max() <= step.max()
+    lost, plain = (
+        np.abs((kernel - before).sum((2, 3)) / step[..., 0, 0]).max()
+        for kernel in (after, step * np.rint(before / step))
+    )
+    assert lost < 0.501 < plain
+
+
+def test_the_first_scale_spans_all_that_a_plane_can_hold(files: tuple[Path, Path]) -> None:
+    graph = onnx.load(files[1]).graph
+    first = next(node for node in graph.node if "Quantize" in node.op_type and "/senses/" in node.name)
+    scale = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
+    assert onnx.numpy_helper.to_array(scale).item() == pytest.approx(Senses.reach / 127, rel=0.01)
 
 
 def test_a_file_loses_nothing_against_itself(
