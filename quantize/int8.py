@@ -89,9 +89,8 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
         ]
         settle(model, {node.input[1] for node in chosen})
         onnx.save(model, prepared)
-        reach = [
-            {"rmin": np.float32(-Senses.reach), "rmax": np.float32(Senses.reach)}
-        ]  # its largest values are clear gas
+        # not as calibration has it: the largest values are clear gas, of which it may have seen little
+        reach = [{"rmin": np.float32(-Senses.reach), "rmax": np.float32(Senses.reach)}]
         quantize_static(
             str(prepared),
             str(out),
