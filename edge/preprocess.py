@@ -88,10 +88,10 @@ class Preprocessor:
         if self.geometry.source != (width, height):
             self._place_source((width, height))
         grey = self._grey(image)
-        same = self._plane.shape == grey.shape
-        self._scale(grey, self._plane if same else self._scaled)
-        if not same:
-            self._resize(self._scaled)
+        if self._plane.shape == grey.shape:
+            self._scale(grey, self._plane)
+        else:
+            self._resize(self._scale(grey, np.empty(grey.shape, np.float32)))
         if self.ignored is not None:
             self._inner[self.ignored] = IGNORED
         if self._inner.shape != self._plane.shape:
@@ -101,7 +101,6 @@ class Preprocessor:
     def _place_source(self, source: Size) -> None:
         """Get ready for pictures of this size."""
         self.geometry = at = fit(source, self._spec)
-        self._scaled: Array = np.zeros(source[::-1], np.float32)  # the source in 0..1, before it is resized
         self._inner: Array = self._plane[at.y : at.y + at.height, at.x : at.x + at.width]
         self.ignored = covered(self._ignore, at.width, at.height) if self._ignore else None
         self._seen = ~covered(self._ignore, *source)[::4, ::4] if self._ignore else None  # what makes the 16-bit range
@@ -113,8 +112,8 @@ class Preprocessor:
             return self._palette.grey(image)
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
-    def _scale(self, grey: Array, out: Array) -> None:
-        """Grey levels of any depth -> 0..1 in `out`."""
+    def _scale(self, grey: Array, out: Array) -> Array:
+        """Grey levels of any depth -> 0..1, in `out`."""
         self.remapped = None
         if grey.dtype != np.uint16:
             np.divide(grey, np.float32(255), out=out, casting="unsafe")
@@ -126,6 +125,7 @@ class Preprocessor:
             np.clip(out, 0, 1, out=out)
         if self._inverted:
             np.subtract(np.float32(1), out, out=out)
+        return out
 
     def _suitable(self, grey: Array) -> Range:
         """The range in use, or a new one where the scene has left it or has filled little of it for long."""

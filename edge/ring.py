@@ -15,14 +15,16 @@ present view shows it; where a remembered step did not see the ground, the frame
 As long as the view stays the same, what the last step left is handed out bit for bit, and what lags look back on as
 `edge.packed` keeps it.
 
-Everything is allocated once, some of it when the view first moves. What `read` gives holds until the next `write` or
-`read`.
+Everything is allocated once. What `read` gives holds until the next `write`, or
+the next `read` of any ring in the same thread: cameras that take turns unpack into the same buffers, which so stay in
+the processor's cache.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import threading
 
 import numpy as np
 
@@ -59,10 +61,7 @@ class Ring:
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
         self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
         self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
-        self._past: dict[str, Array] = {  # what answered a lag in the last `read`
-            name: np.zeros(spec.inputs[name].shape, np.float32) for name, s in spec.states.items() if s.lag_s > 0
-        }
-        self._drawn: dict[str, Array] = {}  # and what a view that has moved shows of it; a camera that stands has none
+        self._shapes = {name: spec.inputs[name].shape for name in spec.states}
         self._zeros: dict[str, Array] = {
             name: nothing(spec.inputs[name].shape) for name, s in spec.states.items() if s.missing == "zeros"
         }
@@ -101,7 +100,8 @@ class Ring:
             elif state.lag_s == 0 and self._last != NEVER:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
-                past = self._history[state.source].get(self._place(state.source, slot), self._past[name])
+                place = self._place(state.source, slot)
+                past = self._history[state.source].get(place, buffer(threading.get_ident(), name, self._shapes[name]))
                 found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
@@ -136,9 +136,7 @@ class Ring:
         """A remembered state (1, C, h, w) as the present view shows it."""
         if transform is None:
             return past
-        if name not in self._drawn:
-            self._drawn[name] = np.zeros_like(past)
-        out = self._drawn[name]
+        out = buffer(threading.get_ident(), f"{name} drawn", past.shape)
         transform = in_cells(transform, self._width / out.shape[3])
         if missing is self._zeros.get(name):
             draw_planes(past.reshape(-1, *past.shape[-2:]), transform, out[0])
@@ -209,6 +207,12 @@ class Ring:
         recent = {f"recent/{source}": array for source, array in self._recent.items()}
         grounds = {f"{source}/{n}": a for source, ground in self._grounds.items() for n, a in ground.arrays().items()}
         return {"captured": self._captured, "views": self._views, **history, **units, **recent, **grounds}
+
+
+@functools.cache
+def buffer(thread: int, name: str, shape: tuple[int, ...]) -> Array:
+    """Where a thread unpacks a state of that name."""
+    return np.empty(shape, np.float32)
 
 
 @functools.cache
