@@ -36,7 +36,7 @@ from edge.records import Frame, Segmentation
 from edge.segmenter import Segmenter, open_segmenter
 
 STRIDES = (1, 2, 3)
-PLUME = ("still", 0.01)  # motion and share of the view of the plume whose contrast is quoted
+PLUME = ("still", 0.05)  # motion and share of the view of the plume whose contrast is quoted
 Row = dict[str, Any]
 
 
@@ -125,7 +125,7 @@ def row(model: str, found: Row, stride: int, ms: float, detection: Sequence[Path
 
 
 def contrast(sha256: str, files: Sequence[Path]) -> float | None:
-    """The contrast-to-noise ratio found with a probability of 90 %, of a small plume before a fixed camera."""
+    """The contrast-to-noise ratio found with a probability of 90 %, of such a plume before a fixed camera."""
     for file in files:
         if file.is_file():
             said = json.loads(file.read_text(encoding="utf-8"))

@@ -59,7 +59,7 @@ def test_frames_between_keep_the_mask_and_are_not_computed() -> None:
 def test_the_contrast_found_is_that_of_the_same_model(tmp_path: Path) -> None:
     curves = [
         {"motion": motion, "size": size, "points": {"90": [value, 1.0, 9.0]}}
-        for motion, size, value in (("still", 0.002, 9.0), ("shake", 0.01, 8.0), ("still", 0.01, 2.5))
+        for motion, size, value in (("still", 0.002, 9.0), ("shake", 0.05, 8.0), ("still", 0.05, 2.5))
     ]
     file = tmp_path / "detection.json"
     file.write_text(json.dumps({"sha256": "ours", "curves": curves}))
