@@ -88,8 +88,13 @@ def filmed(ground: Array, motion: Kind, frames: int, noise: float) -> list[Array
     rng = np.random.default_rng(0)
     room = (ground.shape[1] - SIZE[1]) / 2, (ground.shape[0] - SIZE[0]) / 2
     views = shifted(*room) @ track(rng, replace(FLIGHTS[motion], room=room), SIZE, frames)
-    seen = (look(ground, view, SIZE) + rng.normal(0, noise, SIZE) for view in views)
-    return [np.clip(np.rint(cut), 0, 255).astype(np.uint8) for cut in seen]
+    return [shot(ground, view, rng, noise) for view in views]
+
+
+def shot(ground: Array, view: Array, rng: np.random.Generator, noise: float) -> Array:
+    """What the camera sees of a ground (H, W) in one view, uint8."""
+    seen = look(ground, view, SIZE) + rng.normal(0, noise, SIZE)
+    return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
 
 
 def leaking(frames: int) -> list[Array]:

@@ -28,8 +28,16 @@ PAGES = {
 TABLES: dict[str, Callable[[Figures], str]] = {
     table.__name__: table
     for table in (
-        *(tables.speed, tables.peers, tables.roofline, tables.tradeoff, tables.cameras, tables.pixels, tables.rates),
-        *(worth.registration, worth.detection, worth.ablation),
+        tables.speed,
+        tables.peers,
+        tables.roofline,
+        tables.tradeoff,
+        tables.cameras,
+        tables.pixels,
+        tables.rates,
+        worth.registration,
+        worth.detection,
+        worth.ablation,
     )
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another

@@ -26,10 +26,11 @@ import cv2
 import numpy as np
 
 from benchmarks import cost
+from benchmarks.cost import shot
 from benchmarks.table import show
 from calibration import result_file
 from calibration.clips import aerial_stills, root, thermal_background
-from calibration.flight import FLIGHTS, Flight, look, track
+from calibration.flight import FLIGHTS, Flight, track
 from edge.contract import ModelSpec
 from edge.errors import FgstpError, SourceError
 from edge.preprocess import Preprocessor
@@ -68,12 +69,6 @@ def flown(still: Array, motion: str, frames: int, rng: np.random.Generator) -> I
     height, width = still.shape
     middle = shifted((width - WIDTH) / 2, (height - HEIGHT) / 2)
     yield from middle @ track(rng, flight(motion, (width, height), rng), (HEIGHT, WIDTH), frames)
-
-
-def shot(still: Array, view: Array, rng: np.random.Generator, noise: float) -> Array:
-    """What the camera sees there, (H, W) uint8."""
-    cut = look(still, view, (HEIGHT, WIDTH))
-    return np.clip(np.rint(cut + rng.normal(0, noise, cut.shape)), 0, 255).astype(np.uint8)
 
 
 class Eye:

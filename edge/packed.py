@@ -27,6 +27,11 @@ class Packed:
     def __len__(self) -> int:
         return len(self.units)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a step."""
+        return self.numbers.shape[1:]
+
     def put(self, slot: int, values: Array) -> None:
         """Keep a step."""
         _, exponent = math.frexp(cv2.norm(values.ravel(), cv2.NORM_INF))

@@ -61,7 +61,6 @@ class Ring:
         self._recent: dict[str, Array] = {source: np.zeros(shapes[source], np.float32) for source in recent}
         self._grounds: dict[str, Ground] = {source: Ground(*shapes[source][2:]) for source in grounds}
         self._given: dict[str, Array] = {}  # by the last `read`: what the graph's change is measured against
-        self._shapes = {name: spec.inputs[name].shape for name in spec.states}
         self._zeros: dict[str, Array] = {
             name: nothing(spec.inputs[name].shape) for name, s in spec.states.items() if s.missing == "zeros"
         }
@@ -100,8 +99,8 @@ class Ring:
             elif state.lag_s == 0 and self._last != NEVER:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
-                place = self._place(state.source, slot)
-                past = self._history[state.source].get(place, buffer(threading.get_ident(), name, self._shapes[name]))
+                kept = self._history[state.source]
+                past = kept.get(self._place(state.source, slot), buffer(threading.get_ident(), name, kept.shape))
                 found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.registration import FPS, LAGS, Eye, apart, faded, flown, fly, quantiles, shot
+from benchmarks.cost import shot
+from benchmarks.registration import FPS, LAGS, Eye, apart, faded, flown, fly, quantiles
 from edge import contract
 from edge.records import STILL as HERE
 from edge.steady import State
