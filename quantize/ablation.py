@@ -1,7 +1,7 @@
 """What is each part of the student worth? Variants of it, all trained from scratch at one budget of steps.
 
-    python -m quantize.ablation --data ../shared/data --steps 300 --batch 4 --out benchmarks/ablation.json
-    python -m quantize.ablation --data ../shared/data --steps 300 --batch 4 --only full distilled --seeds 7
+    python -m quantize.ablation --data ../shared/data --steps 600 --further 200 --out benchmarks/ablation.json
+    python -m quantize.ablation --data ../shared/data --steps 600 --further 200 --only full distilled --seeds 7
 
 It can be cut off at any time and started again, and further processes with the same options take on other runs: each
 run goes on from its checkpoint below --work, each finished one is a line in --work.jsonl, and --out is written anew
