@@ -4,6 +4,7 @@ python -m quantize.train --data ../shared/data --minutes 60 --out runs/student.p
 python -m quantize.train --data ../shared/data --minutes 30 --out runs/student.pt --resume
 python -m quantize.train --data ../shared/data --steps 300 --out runs/student.pt  # the same on a shared machine
 python -m quantize.train --data FOOTAGE --minutes 30 --weights quantize/student.pt  # go on from what ships
+python -m quantize.train --data FOOTAGE --model base --weights quantize/student.pt  # a bigger one that knows as much
 python -m quantize.train --data FOOTAGE --minutes 10 --weights runs/student.pt --rounded --rate 3e-4 --out runs/int8.pt
 python -m quantize.train --data FOOTAGE --model teacher --backbone lite0 --out runs/teacher.pt
 torchrun --nproc-per-node 2 -m quantize.train --data ../shared/data --threads 1   # one process a core or GPU
@@ -30,12 +31,13 @@ from torch import Tensor, nn
 from edge.errors import ConfigError, FgstpError
 from quantize.authors import load_authors
 from quantize.dataset import Batch, Clips, training_batches, validation_batches
-from quantize.models import build, describe, must_match, origin, parameter_groups
+from quantize.models import build, describe, must_match, origin, parameter_groups, revive
 from quantize.recipe import CHANGEABLE, RECIPES, TrainConfig
 from quantize.rollout import Past, batch_loss, validate
 from quantize.rounding import round_convolutions
-from quantize.student import SIZES
+from quantize.student import SIZES, Student
 from quantize.teacher import BACKBONES
+from quantize.widen import widened
 
 
 def average(ema: nn.Module, student: nn.Module, rate: float) -> None:
@@ -211,7 +213,9 @@ def parser(description: str | None = __doc__) -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=60.0, help="length of this run; the rate falls to 0 over it")
     parser.add_argument("--steps", type=int, default=0, help="of the optimiser, instead of --minutes: its length then")
     parser.add_argument("--resume", action="store_true", help="go on from --out, also after a run that was cut short")
-    parser.add_argument("--weights", type=Path, help="begin with these, such as the shipped quantize/student.pt")
+    parser.add_argument(
+        "--weights", type=Path, help="begin with these, such as quantize/student.pt; a smaller student's grow"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; leave a core to the rendering process")
     parser.add_argument("--compile", action="store_true", help="a third faster after some minutes of compiling")
@@ -257,12 +261,22 @@ def start(options: argparse.Namespace, make: Callable[[argparse.Namespace], nn.M
     ema = deepcopy(student).eval()
     run = Run(config, options.minutes, data, student, ema, compiled, optimiser, planned=options.steps)
     if options.weights:
-        weights = torch.load(options.weights, map_location=device, weights_only=True)
-        must_match(weights["ema"], student, options.weights)
-        student.load_state_dict(weights["ema"])
-        run.ema.load_state_dict(weights["ema"])
-        run.steps, run.history = weights["steps"], tuple(weights["provenance"]["runs"])
+        begin(run, options.weights, device)
     return run
+
+
+def begin(run: Run, path: Path, device: str) -> None:
+    """Put a checkpoint's averaged weights into a run; those of a smaller student are widened. Raises ConfigError or
+    ModelError."""
+    saved = torch.load(path, map_location=device, weights_only=True)
+    weights, held = saved["ema"], saved.get("model", {})
+    if isinstance(run.student, Student) and held.get("name") in SIZES and held["name"] != run.student.config.name:
+        weights = widened(weights, revive(saved, path).config, run.student)
+        run.data += f"; widened from '{held['name']}'"
+    must_match(weights, run.student, path)
+    for network in (run.student, run.ema):
+        network.load_state_dict(weights)
+    run.steps, run.history = saved["steps"], tuple(saved["provenance"]["runs"])
 
 
 def rendered(run: Run, options: argparse.Namespace, rank: int) -> Clips:
