@@ -47,7 +47,11 @@ class SameConv(nn.Module):
         for size in (int(x.shape[3]), int(x.shape[2])):
             short = max(0, (-(-size // self.stride) - 1) * self.stride + self.kernel - size)
             padding += [short // 2, short - short // 2]
-        return self.bn(self.conv(F.pad(x, padding)))
+        x = F.pad(x, padding)
+        if self.conv.groups == 1:
+            return self.bn(self.conv(x))
+        with torch.autocast(x.device.type, enabled=False):  # CPUs take thrice the time for its gradient in bfloat16
+            return self.bn(self.conv(x.float()))
 
 
 class InvertedResidual(nn.Module):
