@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from math import cos, pi
+from math import cos, inf, pi
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +300,8 @@ def train(run: Run, options: argparse.Namespace, clips: Clips | None = None) -> 
         run.load(options.out, next(run.student.parameters()).device)
     config, rank = run.config, dist.get_rank() if dist.is_initialized() else 0
     clips = clips or rendered(run, options, rank)
-    begun = last = judged = time.monotonic()
+    begun = last = time.monotonic()
+    judged = -inf
     already = run.spent
     smooth: list[float] = []
     while not any_done(run.share() >= 1.0):
