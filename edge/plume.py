@@ -19,7 +19,6 @@ from edge.warp import STILL, between, draw, reach, shifted, whole
 
 WIDTH, HEIGHT = 80, 60
 KNOWN = 0.95  # share of a cell that must have been seen
-EVERYWHERE: Array = np.array(True)  # one for all cells
 AROUND: Array = np.ones((5, 5), np.uint8)  # cells that still belong to a plume: its thin edge
 
 
@@ -164,14 +163,18 @@ class Flicker:
         is nothing to compare it with but a still view."""
         before, after = self._pictures[0], self._pictures[-1]
         change, known = changed(before, after)
-        change = np.abs(change - median(change[known].ravel()[:: self.THIN]))  # all of it brighter: the camera's gain
+        shown = change.ravel() if known is None else change[known]
+        change = np.abs(change - median(shown[:: self.THIN]))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
-        elsewhere = (cv2.dilate(plume.view(np.uint8), AROUND) == 0) & known
-        usual = median(change[elsewhere][:: self.THIN]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
-        seen = plume & known
-        lively = median(change[seen]) if seen.any() else usual  # not seen before: unknown
+        elsewhere = cv2.dilate(plume.view(np.uint8), AROUND) == 0
+        if known is not None:
+            elsewhere &= known
+            plume &= known
+        around, within = change[elsewhere], change[plume]
+        usual = median(around[:: self.THIN]) if len(around) >= self.FEWEST else 0.0
+        lively = median(within) if len(within) else usual  # not seen before: unknown
         self._looks.append((after.captured, (lively + self.FLOOR) / (usual + self.FLOOR)))
         while after.captured - self._looks[0][0] > self.MEMORY_S:
             self._looks.popleft()
@@ -191,12 +194,12 @@ class Seen:
     view: Array
 
 
-def changed(before: Seen, after: Seen) -> tuple[Array, Array]:
-    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool, or
-    EVERYWHERE."""
+def changed(before: Seen, after: Seen) -> tuple[Array, Array | None]:
+    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool; None:
+    everywhere."""
     transform = between(after.view, before.view)
     if transform is None:
-        return reduce(after.picture - before.picture), EVERYWHERE
+        return reduce(after.picture - before.picture), None
     then, seen = np.zeros_like(after.picture), np.zeros(after.picture.shape, np.uint8)
     draw(before.picture, transform, then)
     draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)
@@ -211,10 +214,10 @@ def drawn(cells: Array, transform: Array) -> Array:
 
 
 def median(values: Array) -> float:
-    """As np.median, without its look for NaN; a partition by one place, which NumPy does faster than by two."""
-    half = values.size // 2
-    parted = np.partition(values, half, axis=None)
-    return float(parted[half]) if values.size % 2 else float(parted[half] + parted[:half].max()) / 2
+    """Of (N,), as np.median without its look for NaN; a partition by one place, which NumPy does faster than by two."""
+    half, parted = len(values) // 2, values.copy()
+    parted.partition(half)
+    return float(parted[half]) if len(values) % 2 else float(parted[half] + parted[:half].max()) / 2
 
 
 def reduce(plane: Array) -> Array:
