@@ -51,7 +51,7 @@ class Drift:
         self._before = captured, contrast, gas, view
         if (transform := between(view, viewed)) is not None:
             earlier, gas_then = drawn(earlier, transform), drawn(gas_then, transform)
-        inside = cv2.compare(cv2.min(gas, gas_then), 0.9, cv2.CMP_GT).astype(bool)
+        inside = np.minimum(gas, gas_then) > 0.9
         if np.count_nonzero(inside) >= self.FEWEST:
             velocity = carried(earlier, contrast, inside) / elapsed
             share = 1.0 if self._velocity is None else 1.0 - math.exp(-elapsed / self.MEMORY_S)
@@ -108,12 +108,13 @@ class Origin:
         highest = float(persistence.max())
         if highest <= 0:
             return None
-        ys, xs = np.nonzero(persistence >= self.PERSISTENT * highest)
+        held = (persistence >= self.PERSISTENT * highest).ravel().nonzero()[0]  # by two indices it takes longer
+        ys, xs = np.divmod(held, persistence.shape[1])
         if drift is None:
-            weight = persistence[ys, xs]
+            weight = persistence.ravel()[held]
             return float(xs @ weight / weight.sum()) + 0.5, float(ys @ weight / weight.sum()) + 0.5
         along = xs * drift[0] + ys * drift[1]
-        end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
+        end = along.argsort(kind="stable")[: max(1, round(self.END * len(along)))]
         x, y = (float(each[end].sum()) / len(end) + 0.5 for each in (xs, ys))
         return x, y
 
