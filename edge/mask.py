@@ -73,7 +73,7 @@ def without_specks(mask: Array, smallest: float, seeds: Array | None = None) -> 
     dropped = np.bincount(labels[lit > 0], minlength=count) < smallest
     if sure is not None:
         dropped |= np.bincount(labels[sure > 0], minlength=count) == 0
-    dropped[0] = False  # the background
-    if dropped.any():
-        lit[dropped[labels]] = 0
+    if dropped[1:].any():
+        dropped[0] = True  # the background
+        lit[:] = np.where(dropped, np.uint8(0), np.uint8(255)).take(labels)
     return mask
