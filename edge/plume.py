@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -227,12 +228,25 @@ def reduce(plane: Array) -> Array:
     return shrink(plane.astype(np.float32, copy=False), (min(WIDTH, width), min(HEIGHT, height)))
 
 
-def lit_share(mask: Array) -> Array:
-    """A mask, 0 or 255, as the share of each such cell that is lit, float32. Bytes are shrunk at a quarter of the time
-    that floats take, and round by a few 255ths."""
-    height, width = mask.shape
-    share: Array = shrink(mask, (min(WIDTH, width), min(HEIGHT, height))).astype(np.float32) / np.float32(255)
+def lit_share(mask: Array, box: Sequence[int]) -> Array:
+    """A mask, 0 or 255, as the share of each such cell that is lit, float32; nothing is lit outside of `box` (x, y,
+    width, height). Bytes are shrunk at a quarter of the time that floats take, and round by a few 255ths."""
+    share = np.zeros((min(HEIGHT, mask.shape[0]), min(WIDTH, mask.shape[1])), np.float32)
+    rows, down = spanned(box[1], box[3], mask.shape[0], share.shape[0])
+    columns, across = spanned(box[0], box[2], mask.shape[1], share.shape[1])
+    part = share[rows, columns]
+    np.divide(shrink(mask[down, across], part.shape[::-1]), np.float32(255), out=part)
     return share
+
+
+def spanned(start: int, length: int, side: int, cells: int) -> tuple[slice, slice]:
+    """The cells of a side that a stretch of it touches, and the pixels of these; all, where a cell is no whole number
+    of pixels and would be mixed otherwise."""
+    pixels, rest = divmod(side, cells)
+    if rest:
+        return np.s_[:], np.s_[:]
+    first, last = start // pixels, -(-(start + length) // pixels)
+    return slice(first, last), slice(first * pixels, last * pixels)
 
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:

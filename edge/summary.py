@@ -63,7 +63,7 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        drift, origin, flicker = self._traits(segmentation)
+        drift, origin, flicker = self._traits(segmentation, box)
         where, inside = sampled(mask, box, segmentation.image.shape)
         cnr = contrast_to_noise(segmentation, where, inside)
         if segmentation.logits.shape != segmentation.image.shape:
@@ -81,17 +81,17 @@ class Summariser:
             flicker=flicker,
         )
 
-    def _traits(self, segmentation: Segmentation) -> Traits:
+    def _traits(self, segmentation: Segmentation, box: Sequence[int]) -> Traits:
         """Of the last look, where that is not out of date, nor out of place since the camera has moved."""
         captured, view = segmentation.frame.captured, segmentation.view
         if self._looked is None or captured - self._looked[0] >= LOOK_S or view is not self._looked[1]:
-            self._looked = captured, view, self._look(segmentation)
+            self._looked = captured, view, self._look(segmentation, box)
         return self._looked[2]
 
-    def _look(self, segmentation: Segmentation) -> Traits:
+    def _look(self, segmentation: Segmentation, box: Sequence[int]) -> Traits:
         """What the plume so far shows, from reduced pictures."""
         captured, view = segmentation.frame.captured, segmentation.view
-        gas, contrast = lit_share(segmentation.mask), reduce(segmentation.image - segmentation.background)
+        gas, contrast = lit_share(segmentation.mask, box), reduce(segmentation.image - segmentation.background)
         height, width = segmentation.mask.shape
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
         if contrast.shape != gas.shape:
