@@ -84,12 +84,13 @@ def step(
     elapsed = 0.0 if state.captured is None else max(0.0, summary.captured - state.captured)
     believable = summary.quality.believable
     clock = state.clock + elapsed if believable else state.clock
-    state = replace(state, captured=summary.captured, quality=summary.quality, clock=clock)
-    if not believable:
-        return state, ()
-    if state.phase.alarming:
-        return _while_open(state, summary, _counted(summary, settings, kept=True), settings, where)
-    return _while_closed(state, summary, _counted(summary, settings), settings, where)
+    phase, leak, window = state.phase, state.leak, state.window
+    events: tuple[Event, ...] = ()
+    if believable and phase.alarming:
+        phase, leak, events = _while_open(state, clock, summary, settings, where)
+    elif believable:
+        phase, leak, window, events = _while_closed(state, clock, summary, settings, where)
+    return Condition(phase, clock, summary.captured, summary.quality, leak, window), events
 
 
 def interrupted(state: Condition) -> Condition:
@@ -141,45 +142,40 @@ def abandoned(state: Condition, utc: float, *, camera: str, zone: str = "") -> E
 
 
 def _while_closed(
-    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, where: Where
-) -> tuple[Condition, tuple[Event, ...]]:
+    state: Condition, clock: float, summary: Summary, settings: AlarmSettings, where: Where
+) -> tuple[Phase, Leak | None, tuple[Sighting, ...], tuple[Event, ...]]:
     """NORMAL and PENDING: does a plume that is sure enough last, in one place?"""
-    oldest = state.clock - settings.on_delay_s
-    window = (*(seen for seen in state.window if seen.at > oldest), Sighting(state.clock, box))
-    state = replace(state, window=window)
+    box, oldest = _counted(summary, settings), clock - settings.on_delay_s
+    window = (*(seen for seen in state.window if seen.at > oldest), Sighting(clock, box))
     if not any(seen.box for seen in window):
-        return replace(state, phase=Phase.NORMAL, leak=None), ()
+        return Phase.NORMAL, None, window, ()
     if box is None:
-        return state, ()
-    leak = _seen(state.leak, state.clock, summary, box)
+        return state.phase, state.leak, window, ()
+    leak = _seen(state.leak, clock, summary, box)
     # A bird or a vehicle leaves its earlier box behind: only sightings that overlap the present one count.
     here = sum(seen.box is not None and _overlap(seen.box, box) >= settings.min_overlap for seen in window)
-    if state.clock - leak.since < settings.on_delay_s or here < settings.persistence * len(window):
-        return replace(state, phase=Phase.PENDING, leak=leak), ()
+    if clock - leak.since < settings.on_delay_s or here < settings.persistence * len(window):
+        return Phase.PENDING, leak, window, ()
     name = f"{'/'.join(filter(None, where))}/{leak.started_utc:.6f}/{leak.started_index}"
-    leak = replace(leak, event_id=str(uuid.uuid5(_NAMESPACE, name)), last_event=state.clock)
-    return replace(state, phase=Phase.ACTIVE, leak=leak, window=()), (_event("start", leak, summary, where),)
+    leak = replace(leak, event_id=str(uuid.uuid5(_NAMESPACE, name)), last_event=clock)
+    return Phase.ACTIVE, leak, (), (_event("start", leak, summary, where),)
 
 
 def _while_open(
-    state: Condition, summary: Summary, box: Box | None, settings: AlarmSettings, where: Where
-) -> tuple[Condition, tuple[Event, ...]]:
+    state: Condition, clock: float, summary: Summary, settings: AlarmSettings, where: Where
+) -> tuple[Phase, Leak | None, tuple[Event, ...]]:
     """ACTIVE and RETURNING: is the plume still there, and is an update or the end due?"""
     leak = state.leak
     assert leak is not None
+    box, phase = _counted(summary, settings, kept=True), Phase.RETURNING
     if box is not None and _overlap(leak.box, box) > 0:
-        leak = _seen(leak, state.clock, summary, box)
-        phase = Phase.ACTIVE
-    else:
-        phase = Phase.RETURNING
-    over = phase is Phase.RETURNING and state.clock - leak.last_seen >= settings.off_delay_s
-    if not over and state.clock - leak.last_event < settings.update_every_s:
-        return replace(state, phase=phase, leak=leak), ()
-    leak = replace(leak, sequence=leak.sequence + 1, last_event=state.clock)
+        leak, phase = _seen(leak, clock, summary, box), Phase.ACTIVE
+    over = phase is Phase.RETURNING and clock - leak.last_seen >= settings.off_delay_s
+    if not over and clock - leak.last_event < settings.update_every_s:
+        return phase, leak, ()
+    leak = replace(leak, sequence=leak.sequence + 1, last_event=clock)
     event = _event("end" if over else "update", leak, summary, where)
-    if over:
-        return replace(state, phase=Phase.NORMAL, leak=None), (event,)
-    return replace(state, phase=phase, leak=leak), (event,)
+    return (Phase.NORMAL, None, (event,)) if over else (phase, leak, (event,))
 
 
 def _seen(leak: Leak | None, clock: float, summary: Summary, box: Box) -> Leak:

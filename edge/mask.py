@@ -37,24 +37,24 @@ def from_logits(
         return np.zeros((height, width), np.uint8)
     smallest = min_component_px * width * height / REFERENCE_PX
     mask = np.zeros((height, width), np.uint8)
-    cells, pixels = lit(logits, size, bar)
-    part = logits[cells]
-    fine = part if mask.shape == logits.shape else cv2.resize(part, mask[pixels].shape[::-1])
+    pixels, fine = interpolated(logits, size, bar)
     mask[pixels] = without_specks(cv2.compare(fine, bar, cv2.CMP_GT), smallest, cv2.compare(fine, sure, cv2.CMP_GT))
     return mask
 
 
-def lit(logits: Array, size: tuple[int, int], bar: float) -> tuple[Part, Part]:
-    """The rectangle outside which nothing exceeds `bar`, in the logits and in the picture of `size`, with room for the
-    interpolation; all of the view where a cell is no whole number of pixels."""
-    (height, width), (across, down) = logits.shape, size
-    if across % width or down % height:
-        return np.s_[:, :], np.s_[:, :]
+def interpolated(logits: Array, size: tuple[int, int], bar: float) -> tuple[Part, Array]:
+    """The rectangle of the picture outside which nothing exceeds `bar`, and the logits there, one for each pixel."""
+    (rows, columns), (across, down) = logits.shape, size
     x, y, w, h = cv2.boundingRect(cv2.compare(logits, bar, cv2.CMP_GT))
-    left, right = max(0, x - ROOM), min(width, x + w + ROOM)
-    top, bottom = max(0, y - ROOM), min(height, y + h + ROOM)
-    dx, dy = across // width, down // height
-    return np.s_[top:bottom, left:right], np.s_[top * dy : bottom * dy, left * dx : right * dx]
+    left, right = max(0, x - ROOM), min(columns, x + w + ROOM)
+    top, bottom = max(0, y - ROOM), min(rows, y + h + ROOM)
+    pixels = np.s_[
+        top * down // rows : -(-bottom * down // rows), left * across // columns : -(-right * across // columns)
+    ]
+    if across % columns or down % rows:  # a cell is no whole number of pixels: a part would be interpolated otherwise
+        return pixels, cv2.resize(logits, size)[pixels]
+    part = logits[top:bottom, left:right]
+    return pixels, cv2.resize(part, (part.shape[1] * (across // columns), part.shape[0] * (down // rows)))
 
 
 def without_specks(mask: Array, smallest: float, seeds: Array | None = None) -> Array:
@@ -73,7 +73,7 @@ def without_specks(mask: Array, smallest: float, seeds: Array | None = None) -> 
     dropped = np.bincount(labels[lit > 0], minlength=count) < smallest
     if sure is not None:
         dropped |= np.bincount(labels[sure > 0], minlength=count) == 0
-    dropped[0] = False  # the background
-    if dropped.any():
-        lit[dropped[labels]] = 0
+    if dropped[1:].any():
+        dropped[0] = True  # the background
+        lit[:] = np.where(dropped, np.uint8(0), np.uint8(255)).take(labels)
     return mask

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +20,6 @@ from edge.warp import STILL, between, draw, reach, shifted, whole
 
 WIDTH, HEIGHT = 80, 60
 KNOWN = 0.95  # share of a cell that must have been seen
-EVERYWHERE: Array = np.array(True)  # one for all cells
 AROUND: Array = np.ones((5, 5), np.uint8)  # cells that still belong to a plume: its thin edge
 
 
@@ -52,7 +52,7 @@ class Drift:
         self._before = captured, contrast, gas, view
         if (transform := between(view, viewed)) is not None:
             earlier, gas_then = drawn(earlier, transform), drawn(gas_then, transform)
-        inside = cv2.compare(cv2.min(gas, gas_then), 0.9, cv2.CMP_GT).astype(bool)
+        inside = np.minimum(gas, gas_then) > 0.9
         if np.count_nonzero(inside) >= self.FEWEST:
             velocity = carried(earlier, contrast, inside) / elapsed
             share = 1.0 if self._velocity is None else 1.0 - math.exp(-elapsed / self.MEMORY_S)
@@ -109,12 +109,13 @@ class Origin:
         highest = float(persistence.max())
         if highest <= 0:
             return None
-        ys, xs = np.nonzero(persistence >= self.PERSISTENT * highest)
+        held = (persistence >= self.PERSISTENT * highest).ravel().nonzero()[0]  # by two indices it takes longer
+        ys, xs = np.divmod(held, persistence.shape[1])
         if drift is None:
-            weight = persistence[ys, xs]
+            weight = persistence.ravel()[held]
             return float(xs @ weight / weight.sum()) + 0.5, float(ys @ weight / weight.sum()) + 0.5
         along = xs * drift[0] + ys * drift[1]
-        end = np.argsort(along, kind="stable")[: max(1, round(self.END * len(along)))]
+        end = along.argsort(kind="stable")[: max(1, round(self.END * len(along)))]
         x, y = (float(each[end].sum()) / len(end) + 0.5 for each in (xs, ys))
         return x, y
 
@@ -164,14 +165,18 @@ class Flicker:
         is nothing to compare it with but a still view."""
         before, after = self._pictures[0], self._pictures[-1]
         change, known = changed(before, after)
-        change = np.abs(change - median(change[known].ravel()[:: self.THIN]))  # all of it brighter: the camera's gain
+        shown = change.ravel() if known is None else change[known]
+        change = np.abs(change - median(shown[:: self.THIN]))  # all of it brighter: the camera's gain
         if gas.shape != change.shape:
             gas = cv2.resize(gas, change.shape[::-1], interpolation=cv2.INTER_AREA)
         plume = gas >= min(0.5, float(gas.max()))
-        elsewhere = (cv2.dilate(plume.view(np.uint8), AROUND) == 0) & known
-        usual = median(change[elsewhere][:: self.THIN]) if np.count_nonzero(elsewhere) >= self.FEWEST else 0.0
-        seen = plume & known
-        lively = median(change[seen]) if seen.any() else usual  # not seen before: unknown
+        elsewhere = cv2.dilate(plume.view(np.uint8), AROUND) == 0
+        if known is not None:
+            elsewhere &= known
+            plume &= known
+        around, within = change[elsewhere], change[plume]
+        usual = median(around[:: self.THIN]) if len(around) >= self.FEWEST else 0.0
+        lively = median(within) if len(within) else usual  # not seen before: unknown
         self._looks.append((after.captured, (lively + self.FLOOR) / (usual + self.FLOOR)))
         while after.captured - self._looks[0][0] > self.MEMORY_S:
             self._looks.popleft()
@@ -191,12 +196,12 @@ class Seen:
     view: Array
 
 
-def changed(before: Seen, after: Seen) -> tuple[Array, Array]:
-    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool, or
-    EVERYWHERE."""
+def changed(before: Seen, after: Seen) -> tuple[Array, Array | None]:
+    """What each cell of a view has changed by, and where that is known since it was seen before: (h, w) bool; None:
+    everywhere."""
     transform = between(after.view, before.view)
     if transform is None:
-        return reduce(after.picture - before.picture), EVERYWHERE
+        return reduce(after.picture - before.picture), None
     then, seen = np.zeros_like(after.picture), np.zeros(after.picture.shape, np.uint8)
     draw(before.picture, transform, then)
     draw(np.ones_like(seen), transform, seen, cv2.INTER_NEAREST)
@@ -211,10 +216,10 @@ def drawn(cells: Array, transform: Array) -> Array:
 
 
 def median(values: Array) -> float:
-    """As np.median, without its look for NaN; a partition by one place, which NumPy does faster than by two."""
-    half = values.size // 2
-    parted = np.partition(values, half, axis=None)
-    return float(parted[half]) if values.size % 2 else float(parted[half] + parted[:half].max()) / 2
+    """Of (N,), as np.median without its look for NaN; a partition by one place, which NumPy does faster than by two."""
+    half, parted = len(values) // 2, values.copy()
+    parted.partition(half)
+    return float(parted[half]) if len(values) % 2 else float(parted[half] + parted[:half].max()) / 2
 
 
 def reduce(plane: Array) -> Array:
@@ -223,12 +228,25 @@ def reduce(plane: Array) -> Array:
     return shrink(plane.astype(np.float32, copy=False), (min(WIDTH, width), min(HEIGHT, height)))
 
 
-def lit_share(mask: Array) -> Array:
-    """A mask, 0 or 255, as the share of each such cell that is lit, float32. Bytes are shrunk at a quarter of the time
-    that floats take, and round by a few 255ths."""
-    height, width = mask.shape
-    share: Array = shrink(mask, (min(WIDTH, width), min(HEIGHT, height))).astype(np.float32) / np.float32(255)
+def lit_share(mask: Array, box: Sequence[int]) -> Array:
+    """A mask, 0 or 255, as the share of each such cell that is lit, float32; nothing is lit outside of `box` (x, y,
+    width, height). Bytes are shrunk at a quarter of the time that floats take, and round by a few 255ths."""
+    share = np.zeros((min(HEIGHT, mask.shape[0]), min(WIDTH, mask.shape[1])), np.float32)
+    rows, down = spanned(box[1], box[3], mask.shape[0], share.shape[0])
+    columns, across = spanned(box[0], box[2], mask.shape[1], share.shape[1])
+    part = share[rows, columns]
+    np.divide(shrink(mask[down, across], part.shape[::-1]), np.float32(255), out=part)
     return share
+
+
+def spanned(start: int, length: int, side: int, cells: int) -> tuple[slice, slice]:
+    """The cells of a side that a stretch of it touches, and the pixels of these; all, where a cell is no whole number
+    of pixels and would be mixed otherwise."""
+    pixels, rest = divmod(side, cells)
+    if rest:
+        return np.s_[:], np.s_[:]
+    first, last = start // pixels, -(-(start + length) // pixels)
+    return slice(first, last), slice(first * pixels, last * pixels)
 
 
 def shrink(plane: Array, size: tuple[int, int]) -> Array:

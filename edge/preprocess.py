@@ -40,6 +40,8 @@ class Geometry:
 
     def crop(self, plane: Array) -> Array:
         """The part of a plane (h, w) that shows the source, at any whole fraction of the model's resolution; a view."""
+        if (self.width, self.height) == self.model:
+            return plane
         shrink = self.model[0] // plane.shape[1]
         left, top = self.x // shrink, self.y // shrink
         return plane[top : top + self.height // shrink, left : left + self.width // shrink]

@@ -32,7 +32,7 @@ from edge.rendering import PLAIN, Rendering
 from edge.rules import AlarmSettings
 from edge.segmenter import NEVER, Segmenter, open_segmenter
 from edge.study import Glimpse, Study
-from edge.summary import confidence, contour
+from edge.summary import confidence, contour, sampled
 
 SHORTEST_S = 10.0  # of believable footage; less says nothing of a place
 THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # tried above the model's own, mild ones first
@@ -208,7 +208,7 @@ def summarise(glimpse: Glimpse, study: Study, excluded: Array, spec: ModelSpec, 
             x, y, w, h = cv2.boundingRect(found)
             box = x, y, w, h
             outline = contour(found[y : y + h, x : x + w], (x, y))
-            sure = confidence(logits, found)
+            sure = confidence(logits, *sampled(found, box, logits.shape))
     return Summary(
         index=glimpse.index,
         captured=glimpse.captured,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import cv2
 import numpy as np
 
+from edge.mask import Part
 from edge.plume import Drift, Flicker, Origin, lit_share, reduce
 from edge.records import STILL, UNBELIEVABLE, Array, Point, Quality, Segmentation, Summary
 from edge.warp import in_cells
@@ -61,32 +63,35 @@ class Summariser:
         self._seen = frame.captured
         part = mask[y : y + h, x : x + w]
         area = cv2.countNonZero(part)
-        drift, origin, flicker = self._traits(segmentation)
-        coarse = resampled(mask, segmentation.image.shape)
+        drift, origin, flicker = self._traits(segmentation, box)
+        where, inside = sampled(mask, box, segmentation.image.shape)
+        cnr = contrast_to_noise(segmentation, where, inside)
+        if segmentation.logits.shape != segmentation.image.shape:
+            where, inside = sampled(mask, box, segmentation.logits.shape)
         return said(
             area_px=area,
             area_share=area / (width * height),
             box=box,
             contour=contour(part, (x, y)),
-            centroid=centroid(part, (x, y), area),
+            centroid=centroid(part, (x, y)),
             drift=drift,
             origin=origin,
-            cnr=contrast_to_noise(segmentation, coarse),
-            confidence=confidence(segmentation.logits, coarse),
+            cnr=cnr,
+            confidence=confidence(segmentation.logits, where, inside),
             flicker=flicker,
         )
 
-    def _traits(self, segmentation: Segmentation) -> Traits:
+    def _traits(self, segmentation: Segmentation, box: Sequence[int]) -> Traits:
         """Of the last look, where that is not out of date, nor out of place since the camera has moved."""
         captured, view = segmentation.frame.captured, segmentation.view
         if self._looked is None or captured - self._looked[0] >= LOOK_S or view is not self._looked[1]:
-            self._looked = captured, view, self._look(segmentation)
+            self._looked = captured, view, self._look(segmentation, box)
         return self._looked[2]
 
-    def _look(self, segmentation: Segmentation) -> Traits:
+    def _look(self, segmentation: Segmentation, box: Sequence[int]) -> Traits:
         """What the plume so far shows, from reduced pictures."""
         captured, view = segmentation.frame.captured, segmentation.view
-        gas, contrast = lit_share(segmentation.mask), reduce(segmentation.image - segmentation.background)
+        gas, contrast = lit_share(segmentation.mask, box), reduce(segmentation.image - segmentation.background)
         height, width = segmentation.mask.shape
         across, down = width / gas.shape[1], height / gas.shape[0]  # px in a cell
         if contrast.shape != gas.shape:
@@ -111,7 +116,7 @@ def placed_in(view: Array, shape: tuple[int, ...], source: tuple[int, ...]) -> t
 def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """Outline of the largest component of a mask that lies at (x, y), coarsened to at most CONTOUR_POINTS points."""
     outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=at)
-    outline = max(outlines, key=cv2.contourArea)
+    outline = outlines[0] if len(outlines) == 1 else max(outlines, key=cv2.contourArea)
     tolerance = 1.0  # px
     while len(outline) > CONTOUR_POINTS:
         outline = cv2.approxPolyDP(outline, tolerance, closed=True)
@@ -119,36 +124,40 @@ def contour(part: Array, at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     return tuple(map(tuple, outline[:, 0].tolist()))
 
 
-def centroid(part: Array, at: tuple[int, int], area: int) -> Point:
-    """Mean position of the `area` pixels that are 255 in a part at (x, y) of a mask."""
-    columns, rows = (cv2.reduce(part, along, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for along in (0, 1))
-    across, down = (int(each @ np.arange(len(each))) for each in (columns, rows))
-    return at[0] + across / (255 * area), at[1] + down / (255 * area)
+def centroid(part: Array, at: tuple[int, int]) -> Point:
+    """Mean position of the lit pixels in a part at (x, y) of a mask."""
+    sums = cv2.moments(part)
+    return at[0] + sums["m10"] / sums["m00"], at[1] + sums["m01"] / sums["m00"]
 
 
-def contrast_to_noise(segmentation: Segmentation, inside: Array) -> float:
-    """|mean of image - background| inside the mask, which comes at their resolution, over the temporal noise of one
-    pixel, at least NOISE_FLOOR."""
-    x, y, width, height = cv2.boundingRect(inside)
-    if not width:  # a mask of few pixels, between those of the image
+def contrast_to_noise(segmentation: Segmentation, where: Part, inside: Array) -> float:
+    """|mean of image - background| inside the mask, over the temporal noise of one pixel, at least NOISE_FLOOR; the
+    mask as `sampled` gives it."""
+    if not inside.size:  # a mask of few pixels, between those of the image
         return 0.0
-    part = np.s_[y : y + height, x : x + width]
-    image, background, inside = segmentation.image[part], segmentation.background[part], inside[part]
-    contrast = 255.0 * abs(cv2.mean(image, inside)[0] - cv2.mean(background, inside)[0])
+    lit = inside.view(np.uint8)
+    contrast = 255.0 * abs(
+        cv2.mean(segmentation.image[where], lit)[0] - cv2.mean(segmentation.background[where], lit)[0]
+    )
     return contrast / max(segmentation.noise, NOISE_FLOOR)
 
 
-def confidence(logits: Array, mask: Array) -> float:
-    """Mean probability of gas inside the mask."""
-    inside = logits[resampled(mask, logits.shape) > 0]
-    if not len(inside):  # a mask of few pixels, between those of the logits
-        inside = logits.max(keepdims=True)
-    return float((1.0 / (1.0 + np.exp(-inside))).sum() / len(inside))
+def confidence(logits: Array, where: Part, inside: Array) -> float:
+    """Mean probability of gas inside the mask, which comes as `sampled` gives it."""
+    lit = logits[where][inside]
+    if not len(lit):  # a mask of few pixels, between those of the logits
+        lit = logits.max(keepdims=True)
+    return float((1.0 / (1.0 + np.exp(-lit))).sum() / len(lit))
 
 
-def resampled(mask: Array, shape: tuple[int, ...]) -> Array:
-    """The mask at the resolution of another picture of the same view."""
-    if mask.shape == shape:
-        return mask
-    coarse: Array = cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    return coarse
+def sampled(mask: Array, box: Sequence[int], shape: tuple[int, ...]) -> tuple[Part, Array]:
+    """The mask at the resolution of another picture (h, w) of the same view, by the nearest pixel: where all that is
+    lit lies there, and what is lit of that, bool."""
+    x, y, width, height = box
+    down, across = mask.shape[0] // shape[0], mask.shape[1] // shape[1]
+    if mask.shape != (down * shape[0], across * shape[1]):
+        mask = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        (x, y, width, height), down, across = cv2.boundingRect(mask), 1, 1
+    rows = slice(-(-y // down), -(-(y + height) // down))
+    columns = slice(-(-x // across), -(-(x + width) // across))
+    return (rows, columns), mask[::down, ::across][rows, columns] > 0

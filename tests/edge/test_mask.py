@@ -101,7 +101,7 @@ def test_one_part_and_several_are_judged_alike():
         ]
 
 
-@pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 480), (640, 512)])
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 480), (640, 512), (500, 333), (100, 90)])
 def test_interpolating_only_what_is_lit_changes_nothing(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     for smooth in (0.6, 2.0, 8.0):

@@ -32,6 +32,13 @@ def any_of(flags: list[Quality]) -> Quality:
     return found
 
 
+def test_reasons_are_joined_and_compared_bit_by_bit() -> None:
+    for one, other in itertools.product((*Quality, NO_SCENE, ~NO_SCENE), repeat=2):
+        assert (one | other).value == one.value | other.value
+        assert (one & other).value == one.value & other.value
+        assert one | other is other | one, "a combination is one object, whoever asks"
+
+
 @pytest.mark.parametrize("fps", [9, 15, 30, 60])
 def test_a_still_noisy_view_is_good(fps: int) -> None:
     assert any_of(seen((scenes.shot(VIEW, i) for i in range(60)), fps)) is Quality.GOOD

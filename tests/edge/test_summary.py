@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import summary
+from edge.plume import lit_share
 from edge.records import Array, Frame, Quality, Segmentation
 from edge.summary import CONTOUR_POINTS, NOISE_FLOOR, Summariser
 from tests.edge import scenes
@@ -81,6 +82,19 @@ def test_figures_are_in_source_pixels(size: tuple[int, int]) -> None:
     assert found.centroid == (pytest.approx(width / 2, abs=1), pytest.approx(height / 2, abs=1))
     assert found.origin == (pytest.approx(width / 2, rel=0.03), pytest.approx(height / 2, rel=0.03))
     assert found.cnr == pytest.approx(12.75, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 512), (500, 333), (160, 120), (70, 50)])
+def test_shrinking_only_what_is_lit_changes_nothing(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        (left, right), (top, bottom) = (sorted(rng.integers(0, side, 2)) for side in size)
+        mask = np.zeros(size[::-1], np.uint8)
+        mask[top : bottom + 1, left : right + 1] = rng.choice(
+            np.array((0, 255), np.uint8), (bottom + 1 - top, right + 1 - left)
+        )
+        box = left, top, right + 1 - left, bottom + 1 - top
+        assert np.array_equal(lit_share(mask, box), lit_share(mask, (0, 0, *size)))
 
 
 def test_dark_and_bright_gas_have_the_same_contrast() -> None:
@@ -183,9 +197,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     times: list[float] = []
     look = Summariser._look
 
-    def noted(self: Summariser, seen: Segmentation) -> summary.Traits:
+    def noted(self: Summariser, seen: Segmentation, box: tuple[int, int, int, int]) -> summary.Traits:
         times.append(seen.frame.captured)
-        return look(self, seen)
+        return look(self, seen, box)
 
     monkeypatch.setattr(Summariser, "_look", noted)
     return times
