@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import STILL, between, draw, inverse, reach, shifted, whole
+from edge.warp import STILL, between, draw, inverse, reach, shifted, slid, slide, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
@@ -36,7 +36,8 @@ class Ground:
         self._canvas: Array = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.float32)
         self._age: Array = np.zeros_like(self._canvas)  # seconds since it was first seen, at most BACKGROUND_S
         self._out: Array = np.zeros((height, width), np.float32)
-        self._young: Array = self._age[self._inner]  # ages as the present view shows them
+        self._young: Array = self._age[self._inner]  # ages as the present view shows them…
+        self._youngest = 0.0  # …and the least
         self.reset()
 
     def reset(self) -> None:
@@ -77,10 +78,13 @@ class Ground:
             self._young = self._age[self._inner]
         else:
             self._young = np.full_like(self._out, UNSEEN)
-            draw(self._canvas, ONTO_CANVAS @ transform, self._out)
-            draw(self._age, ONTO_CANVAS @ transform, self._young)
+            onto = ONTO_CANVAS @ transform
+            draw(self._canvas, onto, self._out)
+            draw(self._age, onto, self._young)
         if not self._even or transform is not None:
-            np.copyto(self._out, frame, where=self._young < 0)
+            self._youngest = cv2.minMaxLoc(self._young)[0]
+            if self._youngest < 0:
+                np.copyto(self._out, frame, where=self._young < 0)
         return self._out
 
     def write(
@@ -88,7 +92,7 @@ class Ground:
     ) -> None:
         """Take in what the graph has `changed` the `given` background to. `logits`, at any whole fraction of the size,
         say where there is gas; `clock` is the graph's: seconds since the last step and since the reset."""
-        resting, self._last = bool((view == self._last).all()), view
+        resting, self._last = view.tolist() == self._last.tolist(), view
         if self._view is None:
             self._view = view
             np.copyto(self._canvas[self._inner], changed)
@@ -123,30 +127,46 @@ class Ground:
         free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
         np.maximum(free, 0, out=free)  # …but not below 0
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        young = np.maximum(self._young[::stride, ::stride], 0)
+        young = age if self._youngest >= BACKGROUND_S else np.maximum(self._young[::stride, ::stride], 0)
         free *= (age + step) / (young + (step + np.float32(1e-6))) - FADING
         free += FADING
         return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR))
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
-        onto = inverse(ONTO_CANVAS @ transform)
-        seen = np.zeros(self._canvas.shape, np.uint8)
-        draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
-        new = cv2.bitwise_and(cv2.compare(self._age, 0, cv2.CMP_LT), seen)
-        spread = np.zeros_like(self._canvas)
+        part, seen, onto = self._shown(inverse(ONTO_CANVAS @ transform))
+        canvas, age = self._canvas[part], self._age[part]
+        spread = np.zeros_like(canvas)
         draw(change, onto, spread)
-        self._canvas += spread
+        canvas += spread
+        youngest = cv2.minMaxLoc(age, mask=seen)[0]
+        if youngest < 0:
+            new = cv2.compare(age, 0, cv2.CMP_LT)
+            self._begin(canvas, age, new if seen is None else cv2.bitwise_and(new, seen), frame, onto, step)
+        if youngest < BACKGROUND_S:
+            cv2.add(age, step, dst=age, mask=seen)
+            cv2.min(age, BACKGROUND_S, dst=age)
+
+    def _shown(self, onto: Array) -> tuple[tuple[slice, slice], Array | None, Array]:
+        """The part of the canvas that a view shows, given px of the canvas -> px of the view; what of it the view shows,
+        uint8, or None where that is all; and px of the part -> px of the view."""
+        size, room = self._out.shape, self._canvas.shape
+        if (way := slide(onto, room)) is not None:
+            rows, columns = slid(round(way[0]), round(way[1]), size, room) or np.s_[:0, :0]
+            return (rows, columns), None, onto @ shifted(columns.start or 0, rows.start or 0)
+        seen = np.zeros(room, np.uint8)
+        draw(np.full(size, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
+        return np.s_[:, :], seen, onto
+
+    def _begin(self, canvas: Array, age: Array, new: Array, frame: Array, onto: Array, step: float) -> None:
+        """What is new of a part of the canvas shows the frame; `onto`: px of the part -> px of the view."""
         x, y, width, height = cv2.boundingRect(new)
-        if width:
-            part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            fresh = cv2.warpPerspective(
-                frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
-            )
-            np.copyto(self._canvas[part], fresh, where=new[part] > 0)
-            np.copyto(self._age[part], np.float32(-step), where=new[part] > 0)
-        cv2.add(self._age, step, dst=self._age, mask=seen)
-        cv2.min(self._age, BACKGROUND_S, dst=self._age)
+        part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        fresh = cv2.warpPerspective(
+            frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
+        )
+        np.copyto(canvas[part], fresh, where=new[part] > 0)
+        np.copyto(age[part], np.float32(-step), where=new[part] > 0)
 
     def _onto(self, view: Array) -> Array | None:
         """Px of a view -> px of the view that the canvas is for; None where both are the same."""
