@@ -105,13 +105,15 @@ class Key:
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
         self._slopes: Array = np.stack((*forms, self._values))  # (7, N)
+        self._squares: Array = self._values * self._values
         self._energy: Array = gx * gx + gy * gy
+        self._slack: Array = 4 * SLACK**2 * self._energy
         weight = self._energy / (float(self._energy.sum()) + 1e-20)
         one, none = np.ones_like(x), np.zeros_like(x)
-        moved = np.stack((one, none, x, -y, x, y)), np.stack((none, one, y, x, -y, x))
-        self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
-        normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
-        self._inverse: Array = np.linalg.solve(normal, self._slopes)
+        moved = np.stack((one, none, x, -y, x, y, none)), np.stack((none, one, y, x, -y, x, none))
+        # step' spread step: mean square way of it
+        self._spread: Array = sum(((way * weight) @ way.T).astype(np.float64) for way in moved)
+        self._inverse: Array | None = None  # (7, N): differences -> the first step
         self._approach: Approach | None = None
         self._shaken = False  # the last picture was not where it was expected, but near the one before
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
@@ -149,8 +151,10 @@ class Key:
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
-        step = self._inverse @ (structure.detail.take(self._cells) - self._values)
-        return self._length(step)
+        if self._inverse is None:
+            normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
+            self._inverse = np.linalg.solve(normal, self._slopes)
+        return self._length(self._inverse @ (structure.detail.take(self._cells) - self._values))
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
@@ -182,18 +186,21 @@ class Key:
         for count in range(STEPS):
             x, y = warp[:2].astype(np.float32) @ self._places
             seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
-            inside = seen < 1
+            inside = (seen < 1).astype(np.float32)
             seen *= inside
             covered = np.count_nonzero(inside)
             if covered < COVERED * len(inside):
                 return None
-            alike = likeness(self._values * inside, seen)
+            alike = float(self._values @ seen) / math.sqrt(float(self._squares @ inside) * float(seen @ seen) + 1e-24)
             if not count and alike < least:
                 return None
             rest = seen - self._values
             square = rest * rest
-            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME]])) + 1e-7
-            weight = inside / np.square(1 + square / (4 * (usual * usual + SLACK**2 * self._energy)))
+            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME] > 0])) + 1e-7
+            doubt = square / (self._slack + 4 * usual * usual)
+            doubt += 1
+            doubt *= doubt
+            weight = inside / doubt
             energy = weight * self._energy
             whole = float(energy.sum()) + 1e-20
             noise = CORRELATED * (float(energy @ square) / whole + 1e-10)
@@ -206,7 +213,7 @@ class Key:
                 break
         if length > SETTLED:
             return None
-        sigma = math.sqrt(float((spread[:6, :6] * self._spread).sum()) * noise) / max(alike, 0.1)
+        sigma = math.sqrt(float(np.vdot(spread, self._spread)) * noise) / max(alike, 0.1)
         if self._length(self._turned(warp)) < STRAIGHT * sigma:
             warp = self._straight(warp)
         return Fit(
@@ -219,7 +226,7 @@ class Key:
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for."""
-        (right, down, *others), (x, y) = step[:6].tolist(), self._middle.tolist()
+        (right, down, *others, _), (x, y) = step.tolist(), self._middle.tolist()
         zoom, turn, stretch, shear = (one / x for one in others)
         a, b, c, d = zoom + stretch, shear - turn, shear + turn, zoom - stretch
         return np.array([[1 + a, b, right - a * x - b * y], [c, 1 + d, down - c * x - d * y], [0, 0, 1]])
@@ -238,23 +245,18 @@ class Key:
 
     def _straight(self, warp: Array) -> Array:
         """The shift that is nearest to a warp."""
-        step = self._step(warp)
-        return shifted(*(step[:2] + self._spread[:2, 2:] @ step[2:6]))
+        return shifted(*(self._spread[:2] @ self._step(warp)).tolist())
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""
-        return float(np.sqrt(max(0.0, float(step[:6] @ self._spread @ step[:6]))))
-
-
-def likeness(one: Array, other: Array) -> float:
-    """Correlation of two samples whose means are 0, -1..1."""
-    return float(one @ other) / (float(np.sqrt(float(one @ one) * float(other @ other))) + 1e-12)
+        return math.sqrt(max(0.0, float(step @ self._spread @ step)))
 
 
 def median(values: Array) -> float:
-    """Of (N,), the upper one of two; a third of the time that numpy's takes."""
+    """Of (N,), which it puts into another order, the upper one of two; a third of the time that numpy's takes."""
     half = len(values) // 2
-    return float(np.partition(values, half)[half])
+    values.partition(half)
+    return float(values[half])
 
 
 def ridged(normal: Array, held: Array) -> Array:
