@@ -24,6 +24,7 @@ ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a cor
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
 COARSE = 2  # px, of the cells that new ground is told from old ground and gas in
 FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
+NO_GAS = -8.0  # logit of a probability that makes no difference to that
 UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
 ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
@@ -77,7 +78,7 @@ class Ground:
             np.copyto(self._out, self._canvas[self._inner])
             self._young = self._age[self._inner]
         else:
-            self._young = np.full_like(self._out, UNSEEN)
+            self._young = np.full(self._out.shape, UNSEEN)
             onto = ONTO_CANVAS @ transform
             draw(self._canvas, onto, self._out)
             draw(self._age, onto, self._young)
@@ -114,31 +115,40 @@ class Ground:
 
     def _faster(self, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]) -> Array:
         """The change (h, w) as much faster as the ground is younger, but never beyond the frame."""
+        change = cv2.subtract(changed, given)
+        gas = cv2.minMaxLoc(logits)[1] > NO_GAS
+        if not gas and self._youngest >= BACKGROUND_S:
+            return np.asarray(change)
         most = cv2.max(cv2.absdiff(changed, given), cv2.absdiff(frame, given))
-        change = cv2.multiply(cv2.subtract(changed, given), self._boost(logits, clock))
+        cv2.multiply(change, self._boost(logits if gas else None, clock), dst=change)
         cv2.min(change, most, dst=change)
         return np.asarray(cv2.max(change, np.negative(most, out=most), dst=change))
 
-    def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
-        """How many times faster than the graph thinks the background grows, (h, w); under gas FADING times."""
+    def _boost(self, logits: Array | None, clock: tuple[float, float]) -> Array:
+        """How many times faster than the graph thinks the background grows, (h, w); under gas, where there is any,
+        FADING times."""
         height, width = self._young.shape
-        stride = max(COARSE, height // logits.shape[0])
-        finer = stride * logits.shape[0] // height
-        free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
-        np.maximum(free, 0, out=free)  # …but not below 0
+        stride = COARSE if logits is None else max(COARSE, height // logits.shape[0])
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        young = age if self._youngest >= BACKGROUND_S else np.maximum(self._young[::stride, ::stride], 0)
-        free *= (age + step) / (young + (step + np.float32(1e-6))) - FADING
-        free += FADING
-        return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR))
+        faster = np.maximum(self._young[::stride, ::stride], 0)
+        faster += step + np.float32(1e-6)
+        np.divide(age + step, faster, out=faster)
+        if logits is not None:
+            finer = stride * logits.shape[0] // height
+            free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
+            np.maximum(free, 0, out=free)  # …but not below 0
+            faster -= FADING
+            faster *= free
+            faster += FADING
+        return np.asarray(cv2.resize(faster, (width, height), interpolation=cv2.INTER_LINEAR))
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
         part, seen, onto = self._shown(inverse(ONTO_CANVAS @ transform))
         canvas, age = self._canvas[part], self._age[part]
-        spread = np.zeros_like(canvas)
+        spread = np.zeros(canvas.shape, np.float32)
         draw(change, onto, spread)
-        canvas += spread
+        cv2.add(canvas, spread, dst=canvas)
         youngest = cv2.minMaxLoc(age, mask=seen)[0]
         if youngest < 0:
             new = cv2.compare(age, 0, cv2.CMP_LT)
