@@ -16,6 +16,7 @@ from edge.warp import draw, in_cells, shifted
 
 CELL = 2  # px of a reduced picture in one of these, each way
 FURTHEST = 6  # cells that the way may be; so wide a rim of the key is left out, and what is compared stays the same
+WINDOW = 2 * FURTHEST + 1  # ways that are looked at, each way
 CLIPPED = 3.0  # mean sizes that a cell may have
 WHITE = 0.3  # mean sizes of a frequency below which it is noise, and counts for less
 
@@ -42,9 +43,10 @@ class Approach:
         seen = np.zeros(self._spectrum.shape, np.float32)
         draw(halved(detail), warp, seen)
         np.maximum(np.minimum(seen, self._most, out=seen), -self._most, out=seen)
-        alike = cv2.idft(cv2.mulSpectrums(cv2.dft(seen), self._spectrum, 0, conjB=True))
-        _, _, _, (x, y) = cv2.minMaxLoc(alike[: 2 * FURTHEST + 1, : 2 * FURTHEST + 1])
-        if not (0 < x < 2 * FURTHEST and 0 < y < 2 * FURTHEST):
+        waves = cv2.mulSpectrums(cv2.dft(seen, dst=seen), self._spectrum, 0, conjB=True)
+        alike = cv2.idft(waves, dst=waves, nonzeroRows=WINDOW)
+        _, _, _, (x, y) = cv2.minMaxLoc(alike[:WINDOW, :WINDOW])
+        if not (0 < x < WINDOW - 1 and 0 < y < WINDOW - 1):
             return None
         right, down = top(*alike[y, x - 1 : x + 2].tolist()), top(*alike[y - 1 : y + 2, x].tolist())
         return in_cells(warp @ shifted(x + right - FURTHEST, y + down - FURTHEST), 1 / CELL)
@@ -57,6 +59,5 @@ def top(before: float, most: float, after: float) -> float:
 
 def halved(detail: Array) -> Array:
     """Area means."""
-    least = 2 * FURTHEST + 1
-    size = max(least, detail.shape[1] // CELL), max(least, detail.shape[0] // CELL)
+    size = max(WINDOW, detail.shape[1] // CELL), max(WINDOW, detail.shape[0] // CELL)
     return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_AREA))

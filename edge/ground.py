@@ -22,7 +22,7 @@ from edge.warp import STILL, between, draw, inverse, reach, shifted, slid, slide
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
-COARSE = 2  # px, of the cells that new ground is told from old ground and gas in
+COARSE = 2  # px, of the cells that gas is told in
 FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
 NO_GAS = -8.0  # logit of a probability that makes no difference to that
 UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
@@ -127,20 +127,19 @@ class Ground:
     def _boost(self, logits: Array | None, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w); under gas, where there is any,
         FADING times."""
-        height, width = self._young.shape
-        stride = COARSE if logits is None else max(COARSE, height // logits.shape[0])
         step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        faster = np.maximum(self._young[::stride, ::stride], 0)
-        faster += step + np.float32(1e-6)
-        np.divide(age + step, faster, out=faster)
+        boost = np.maximum(self._young, 0)
+        boost += step + np.float32(1e-6)
+        np.divide(age + step, boost, out=boost)
         if logits is not None:
-            finer = stride * logits.shape[0] // height
+            height, width = boost.shape
+            finer = max(1, COARSE * logits.shape[0] // height)
             free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
             np.maximum(free, 0, out=free)  # …but not below 0
-            faster -= FADING
-            faster *= free
-            faster += FADING
-        return np.asarray(cv2.resize(faster, (width, height), interpolation=cv2.INTER_LINEAR))
+            boost -= FADING
+            boost *= cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR)
+            boost += FADING
+        return boost
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""

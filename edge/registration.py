@@ -75,7 +75,7 @@ class Structure:
         self.plane = width, height
         shrink = min(1.0, REDUCED / width)
         self.size = round(width * shrink), round(height * shrink)
-        self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
+        self.scale = width / self.size[0], height / self.size[1]  # px of the plane in one of these
         small = plane if shrink == 1 else cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
         self.detail: Array = small - cv2.GaussianBlur(small, AROUND, COARSE)
 
@@ -121,10 +121,8 @@ class Key:
     def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
         """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix, and `last` where
         the one before lay, about which it may shake."""
-        start = in_cells(inverse(guess), *self.structure.scale)
-        back = start if last is None else in_cells(inverse(last), *self.structure.scale)
         best = NOWHERE
-        for warp, least in self._starts(structure, start, back):
+        for warp, least in self._starts(structure, guess, guess if last is None else last):
             fit = self._refine(structure, warp, least)
             if fit is not None and fit.alike > best.alike:
                 best = fit
@@ -132,18 +130,22 @@ class Key:
                 break
         return best
 
-    def _starts(self, structure: Structure, start: Array, back: Array) -> Iterator[tuple[Array, float]]:
+    def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float]]:
         """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
         if not self._shaken:
-            yield start, HINT
+            yield self._back(guess), HINT
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
-        near = self._approach.find(structure.detail, back)
+        near = self._approach.find(structure.detail, self._back(last))
         self._shaken = near is not None
         if near is not None:
             yield near, HINT
-        if (tracked := self._track(structure, start)) is not None:
+        if (tracked := self._track(structure, self._back(guess))) is not None:
             yield tracked, 0.0
+
+    def _back(self, matrix: Array) -> Array:
+        """Of a Fit's matrix, the warp: px of the reduced key -> px of the reduced picture."""
+        return in_cells(inverse(matrix), *self.structure.scale)
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
@@ -217,7 +219,7 @@ class Key:
         if self._length(self._turned(warp)) < STRAIGHT * sigma:
             warp = self._straight(warp)
         return Fit(
-            matrix=in_cells(inverse(warp), *(1 / self.structure.scale)),
+            matrix=in_cells(inverse(warp), *(1 / scale for scale in self.structure.scale)),
             alike=alike,
             share=whole / (float(self._energy @ inside) + 1e-20),
             rest=float(square @ inside) / covered,
