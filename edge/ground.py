@@ -78,8 +78,8 @@ class Ground:
             np.copyto(self._out, self._canvas[self._inner])
             self._young = self._age[self._inner]
         else:
-            self._young = np.full(self._out.shape, UNSEEN)
-            onto = ONTO_CANVAS @ transform
+            self._young, onto = np.empty(self._out.shape, np.float32), ONTO_CANVAS @ transform
+            self._young.fill(UNSEEN)
             draw(self._canvas, onto, self._out)
             draw(self._age, onto, self._young)
         if not self._even or transform is not None:
@@ -127,10 +127,9 @@ class Ground:
     def _boost(self, logits: Array | None, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w); under gas, where there is any,
         FADING times."""
-        step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        boost = np.maximum(self._young, 0)
-        boost += step + np.float32(1e-6)
-        np.divide(age + step, boost, out=boost)
+        young = self._young if self._youngest >= 0 else np.maximum(self._young, 0)
+        boost: Array = young + np.float32(clock[0] + 1e-6)
+        np.divide(np.float32(min(clock[1], BACKGROUND_S) + clock[0]), boost, out=boost)
         if logits is not None:
             height, width = boost.shape
             finer = max(1, COARSE * logits.shape[0] // height)
@@ -143,7 +142,15 @@ class Ground:
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
-        part, seen, onto = self._shown(inverse(ONTO_CANVAS @ transform))
+        onto, room = inverse(ONTO_CANVAS @ transform), self._canvas.shape
+        if (way := slide(onto, room)) is not None:
+            right, down = way
+            rows, columns = slid(round(right), round(down), frame.shape, room) or np.s_[:0, :0]
+            part, seen = (rows, columns), None  # a rectangle, and the view shows all of it
+            onto = shifted(right + (columns.start or 0), down + (rows.start or 0))
+        else:
+            part, seen = np.s_[:, :], np.zeros(room, np.uint8)
+            draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
         canvas, age = self._canvas[part], self._age[part]
         spread = np.zeros(canvas.shape, np.float32)
         draw(change, onto, spread)
@@ -155,17 +162,6 @@ class Ground:
         if youngest < BACKGROUND_S:
             cv2.add(age, step, dst=age, mask=seen)
             cv2.min(age, BACKGROUND_S, dst=age)
-
-    def _shown(self, onto: Array) -> tuple[tuple[slice, slice], Array | None, Array]:
-        """The part of the canvas that a view shows, given px of the canvas -> px of the view; what of it the view shows,
-        uint8, or None where that is all; and px of the part -> px of the view."""
-        size, room = self._out.shape, self._canvas.shape
-        if (way := slide(onto, room)) is not None:
-            rows, columns = slid(round(way[0]), round(way[1]), size, room) or np.s_[:0, :0]
-            return (rows, columns), None, onto @ shifted(columns.start or 0, rows.start or 0)
-        seen = np.zeros(room, np.uint8)
-        draw(np.full(size, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
-        return np.s_[:, :], seen, onto
 
     def _begin(self, canvas: Array, age: Array, new: Array, frame: Array, onto: Array, step: float) -> None:
         """What is new of a part of the canvas shows the frame; `onto`: px of the part -> px of the view."""

@@ -98,7 +98,7 @@ class Key:
         self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
         self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
         self._values: Array = detail[at]
-        self._middle: Array = np.array(structure.size, np.float64) / 2
+        self._middle = structure.size[0] / 2, structure.size[1] / 2
         x, y = (
             (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
         )
@@ -216,8 +216,11 @@ class Key:
         if length > SETTLED:
             return None
         sigma = math.sqrt(float(np.vdot(spread, self._spread)) * noise) / max(alike, 0.1)
-        if self._length(self._turned(warp)) < STRAIGHT * sigma:
-            warp = self._straight(warp)
+        turned = self._step(warp)
+        straight = self._spread[:2] @ turned  # the shift that is nearest
+        turned[:2] = 0
+        if self._length(turned) < STRAIGHT * sigma:
+            warp = shifted(*straight.tolist())
         return Fit(
             matrix=in_cells(inverse(warp), *(1 / scale for scale in self.structure.scale)),
             alike=alike,
@@ -228,26 +231,23 @@ class Key:
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for."""
-        (right, down, *others, _), (x, y) = step.tolist(), self._middle.tolist()
+        (right, down, *others, _), (x, y) = step.tolist(), self._middle
         zoom, turn, stretch, shear = (one / x for one in others)
         a, b, c, d = zoom + stretch, shear - turn, shear + turn, zoom - stretch
         return np.array([[1 + a, b, right - a * x - b * y], [c, 1 + d, down - c * x - d * y], [0, 0, 1]])
 
     def _turned(self, warp: Array) -> Array:
         """What of a warp is no shift, as the step that would undo it has it."""
-        (a, b, _), (c, d, _) = warp[:2].tolist()
-        half: float = self._middle[0] / 2
-        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * half
+        (a, b, _), (c, d, _), _ = warp.tolist()
+        half = self._middle[0] / 2
+        return np.array([0, 0, half * (a + d - 2), half * (c - b), half * (a - d), half * (b + c), 0])
 
     def _step(self, warp: Array) -> Array:
         """The step that a warp is."""
-        step: Array = self._turned(warp)
-        step[:2] = warp[:2, :2] @ self._middle + warp[:2, 2] - self._middle
+        step, (x, y) = self._turned(warp), self._middle
+        (a, b, right), (c, d, down), _ = warp.tolist()
+        step[:2] = a * x + b * y + right - x, c * x + d * y + down - y
         return step
-
-    def _straight(self, warp: Array) -> Array:
-        """The shift that is nearest to a warp."""
-        return shifted(*(self._spread[:2] @ self._step(warp)).tolist())
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""

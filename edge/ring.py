@@ -100,7 +100,8 @@ class Ring:
                 found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
             elif slot is not None:
                 kept = self._history[state.source]
-                past = kept.get(self._place(state.source, slot), buffer(threading.get_ident(), name, kept.shape))
+                into = name if moved[slot] is None else "to be drawn"  # which is done with before the next one comes
+                past = kept.get(self._place(state.source, slot), buffer(threading.get_ident(), into, kept.shape))
                 found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
