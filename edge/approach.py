@@ -43,8 +43,7 @@ class Approach:
         seen = np.zeros(self._spectrum.shape, np.float32)
         draw(halved(detail), warp, seen)
         np.maximum(np.minimum(seen, self._most, out=seen), -self._most, out=seen)
-        waves = cv2.mulSpectrums(cv2.dft(seen, dst=seen), self._spectrum, 0, conjB=True)
-        alike = cv2.idft(waves, dst=waves, nonzeroRows=WINDOW)
+        alike = cv2.idft(cv2.mulSpectrums(cv2.dft(seen), self._spectrum, 0, conjB=True))
         _, _, _, (x, y) = cv2.minMaxLoc(alike[:WINDOW, :WINDOW])
         if not (0 < x < WINDOW - 1 and 0 < y < WINDOW - 1):
             return None

@@ -105,8 +105,9 @@ class Key:
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
         self._slopes: Array = np.stack((*forms, self._values))  # (7, N)
-        self._squares: Array = self._values * self._values
         self._energy: Array = gx * gx + gy * gy
+        # of the points within a picture: their share, the structure squared, and its energy
+        self._sums: Array = np.stack((np.full_like(x, 1 / len(x)), self._values * self._values, self._energy))
         self._slack: Array = 4 * SLACK**2 * self._energy
         weight = self._energy / (float(self._energy.sum()) + 1e-20)
         one, none = np.ones_like(x), np.zeros_like(x)
@@ -189,23 +190,23 @@ class Key:
             x, y = warp[:2].astype(np.float32) @ self._places
             seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
             inside = (seen < 1).astype(np.float32)
-            seen *= inside
-            covered = np.count_nonzero(inside)
-            if covered < COVERED * len(inside):
-                return None
-            alike = float(self._values @ seen) / math.sqrt(float(self._squares @ inside) * float(seen @ seen) + 1e-24)
-            if not count and alike < least:
+            share, own, energy = (self._sums @ inside).tolist()
+            if share < COVERED:
                 return None
             rest = seen - self._values
+            rest *= inside
+            across, along = float(rest @ rest), float(rest @ self._values)
+            alike = (own + along) / math.sqrt(max(0.0, own * (own + 2 * along + across)) + 1e-24)
+            if not count and alike < least:
+                return None
             square = rest * rest
-            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME] > 0])) + 1e-7
+            usual = 1.4826 * math.sqrt(upper(square[::SOME], share / 2)) + 1e-7
             doubt = square / (self._slack + 4 * usual * usual)
             doubt += 1
             doubt *= doubt
             weight = inside / doubt
-            energy = weight * self._energy
-            whole = float(energy.sum()) + 1e-20
-            noise = CORRELATED * (float(energy @ square) / whole + 1e-10)
+            whole = float(self._energy @ weight) + 1e-20
+            noise = CORRELATED * (float((self._energy * square) @ weight) / whole + 1e-10)
             weighed = self._slopes * weight
             held = TIGHT * noise
             spread = inverse(ridged(weighed @ self._slopes.T, held))
@@ -224,8 +225,8 @@ class Key:
         return Fit(
             matrix=in_cells(inverse(warp), *(1 / scale for scale in self.structure.scale)),
             alike=alike,
-            share=whole / (float(self._energy @ inside) + 1e-20),
-            rest=float(square @ inside) / covered,
+            share=whole / (energy + 1e-20),
+            rest=across / (share * len(rest)),
             sigma=sigma,
         )
 
@@ -254,11 +255,10 @@ class Key:
         return math.sqrt(max(0.0, float(step @ self._spread @ step)))
 
 
-def median(values: Array) -> float:
-    """Of (N,), which it puts into another order, the upper one of two; a third of the time that numpy's takes."""
-    half = len(values) // 2
-    values.partition(half)
-    return float(values[half])
+def upper(values: Array, share: float) -> float:
+    """What so large a share of (N,) is as large as."""
+    at = min(len(values) - 1, round((1 - share) * len(values)))
+    return float(np.partition(values, at)[at])
 
 
 def ridged(normal: Array, held: Array) -> Array:
