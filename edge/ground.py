@@ -119,7 +119,7 @@ class Ground:
         gas = cv2.minMaxLoc(logits)[1] > NO_GAS
         if not gas and self._youngest >= BACKGROUND_S:
             return np.asarray(change)
-        most = cv2.max(cv2.absdiff(changed, given), cv2.absdiff(frame, given))
+        most = cv2.absdiff(frame, given)
         cv2.multiply(change, self._boost(logits if gas else None, clock), dst=change)
         cv2.min(change, most, dst=change)
         return np.asarray(cv2.max(change, np.negative(most, out=most), dst=change))
@@ -161,7 +161,7 @@ class Ground:
             self._begin(canvas, age, new if seen is None else cv2.bitwise_and(new, seen), frame, onto, step)
         if youngest < BACKGROUND_S:
             cv2.add(age, step, dst=age, mask=seen)
-            cv2.min(age, BACKGROUND_S, dst=age)
+            cv2.threshold(age, BACKGROUND_S, 0, cv2.THRESH_TRUNC, dst=age)
 
     def _begin(self, canvas: Array, age: Array, new: Array, frame: Array, onto: Array, step: float) -> None:
         """What is new of a part of the canvas shows the frame; `onto`: px of the part -> px of the view."""

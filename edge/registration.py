@@ -31,6 +31,7 @@ AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs
 TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
 RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
+THIN = 3  # one point of so many is enough for a first step from afar
 CLOSE, SETTLED = 0.08, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
 SOME = 6  # of so many points one tells the usual difference well enough
 NOTHING = 1e12  # what a point sees beyond the picture; structure is below 1
@@ -86,6 +87,25 @@ class Structure:
         return grey
 
 
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What a fit looks at of a key, float32."""
+
+    places: Array  # (3, N): x, y, 1; px of the reduced key
+    values: Array  # (N,)
+    slopes: Array  # (7, N): change of the value for each part of a step
+    energy: Array  # (N,)
+    slack: Array  # (N,): what may differ of each point at least
+    sums: Array  # (3, N), to be summed over the points within a picture: their share, structure squared, energy
+
+    def thinned(self) -> Points:
+        """Every THINth of them."""
+        few = (np.ascontiguousarray(getattr(self, part)[..., ::THIN]) for part in self.__slots__)
+        places, values, slopes, energy, slack, sums = few
+        sums[0] *= self.energy.size / energy.size
+        return Points(places, values, slopes, energy, slack, sums)
+
+
 class Key:
     """A picture that others are laid over."""
 
@@ -96,20 +116,18 @@ class Key:
         at = steepest(across * across + down * down)
         x, y = (side.astype(np.float32) for side in at[::-1])
         self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
-        self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
-        self._values: Array = detail[at]
+        places, values = np.stack((x, y, np.ones_like(x))), detail[at]
         self._middle = structure.size[0] / 2, structure.size[1] / 2
         x, y = (
             (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
         )
         gx, gy = across[at], down[at]
         forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
-        self._slopes: Array = np.stack((*forms, self._values))  # (7, N)
-        self._energy: Array = gx * gx + gy * gy
-        # of the points within a picture: their share, the structure squared, and its energy
-        self._sums: Array = np.stack((np.full_like(x, 1 / len(x)), self._values * self._values, self._energy))
-        self._slack: Array = 4 * SLACK**2 * self._energy
-        weight = self._energy / (float(self._energy.sum()) + 1e-20)
+        energy = gx * gx + gy * gy
+        sums = np.stack((np.full_like(x, 1 / len(x)), values * values, energy))
+        self._points = Points(places, values, np.stack((*forms, values)), energy, 4 * SLACK**2 * energy, sums)
+        self._few: Points | None = None  # enough of them to come near
+        weight = energy / (float(energy.sum()) + 1e-20)
         one, none = np.ones_like(x), np.zeros_like(x)
         moved = np.stack((one, none, x, -y, x, y, none)), np.stack((none, one, y, x, -y, x, none))
         # step' spread step: mean square way of it
@@ -123,26 +141,27 @@ class Key:
         """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix, and `last` where
         the one before lay, about which it may shake."""
         best = NOWHERE
-        for warp, least in self._starts(structure, guess, guess if last is None else last):
-            fit = self._refine(structure, warp, least)
+        for warp, least, rough in self._starts(structure, guess, guess if last is None else last):
+            fit = self._refine(structure, warp, least, rough)
             if fit is not None and fit.alike > best.alike:
                 best = fit
             if best.good:
                 break
         return best
 
-    def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float]]:
-        """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
+    def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float, bool]]:
+        """Warps to refine, the cheapest first; how alike the two must be as they lie then, and whether that is known to
+        be off by some tenths of a px."""
         if not self._shaken:
-            yield self._back(guess), HINT
+            yield self._back(guess), HINT, False
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
         near = self._approach.find(structure.detail, self._back(last))
         self._shaken = near is not None
         if near is not None:
-            yield near, HINT
+            yield near, HINT, True
         if (tracked := self._track(structure, self._back(guess))) is not None:
-            yield tracked, 0.0
+            yield tracked, 0.0, True
 
     def _back(self, matrix: Array) -> Array:
         """Of a Fit's matrix, the warp: px of the reduced key -> px of the reduced picture."""
@@ -150,14 +169,15 @@ class Key:
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
-        return float(np.square(structure.detail.take(self._cells) - self._values).mean())
+        return float(np.square(structure.detail.take(self._cells) - self._points.values).mean())
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
+        slopes = self._points.slopes
         if self._inverse is None:
-            normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
-            self._inverse = np.linalg.solve(normal, self._slopes)
-        return self._length(self._inverse @ (structure.detail.take(self._cells) - self._values))
+            normal = ridged(slopes @ slopes.T, TIGHT * CORRELATED * QUIET**2)
+            self._inverse = np.linalg.solve(normal, slopes)
+        return self._length(self._inverse @ (structure.detail.take(self._cells) - self._points.values))
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
@@ -183,36 +203,41 @@ class Key:
             return None
         return np.vstack((fitted, (0, 0, 1)))
 
-    def _refine(self, structure: Structure, warp: Array, least: float) -> Fit | None:
+    def _refine(self, structure: Structure, warp: Array, least: float, rough: bool) -> Fit | None:
         """Gauss and Newton from a warp, px of the reduced key -> px of the reduced picture; None where the two are less
-        alike than `least` as they lie, or it does not come to rest."""
+        alike than `least` as they lie, or it does not come to rest. From a `rough` one the first step takes few points.
+        """
+        if rough and self._few is None:
+            self._few = self._points.thinned()
         for count in range(STEPS):
-            x, y = warp[:2].astype(np.float32) @ self._places
+            points = self._few if rough and not count and self._few is not None else self._points
+            x, y = warp[:2].astype(np.float32) @ points.places
             seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
             inside = (seen < 1).astype(np.float32)
-            share, own, energy = (self._sums @ inside).tolist()
+            share, own, energy = (points.sums @ inside).tolist()
             if share < COVERED:
                 return None
-            rest = seen - self._values
+            rest = seen - points.values
             rest *= inside
-            across, along = float(rest @ rest), float(rest @ self._values)
+            across, along = float(rest @ rest), float(rest @ points.values)
             alike = (own + along) / math.sqrt(max(0.0, own * (own + 2 * along + across)) + 1e-24)
             if not count and alike < least:
                 return None
             square = rest * rest
             usual = 1.4826 * math.sqrt(upper(square[::SOME], share / 2)) + 1e-7
-            doubt = square / (self._slack + 4 * usual * usual)
+            doubt = square / (points.slack + 4 * usual * usual)
             doubt += 1
             doubt *= doubt
             weight = inside / doubt
-            whole = float(self._energy @ weight) + 1e-20
-            noise = CORRELATED * (float((self._energy * square) @ weight) / whole + 1e-10)
-            weighed = self._slopes * weight
+            whole = float(points.energy @ weight) + 1e-20
+            noise = CORRELATED * (float((points.energy * square) @ weight) / whole + 1e-10)
+            weighed = points.slopes * weight
             held = TIGHT * noise
-            spread = inverse(ridged(weighed @ self._slopes.T, held))
+            spread = inverse(ridged(weighed @ points.slopes.T, held))
             step = spread @ (weighed @ rest + held * self._turned(warp))
             warp = warp @ inverse(self._moved(step))
-            if (length := self._length(step)) < CLOSE:
+            length = self._length(step)
+            if length < CLOSE and points is self._points:
                 break
         if length > SETTLED:
             return None

@@ -99,8 +99,9 @@ def draw_planes(planes: Array, transform: Array, out: Array) -> None:
     rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
     all_rows = slice(rows.start, rows.stop + (count - 1) * height)
     _copied(planes.reshape(-1, width), *way, out.reshape(-1, width), all_rows, columns)
-    out[:, : rows.start] = out[:, rows.stop :] = 0
-    out[:, :, : columns.start] = out[:, :, columns.stop :] = 0
+    for rim in (out[:, : rows.start], out[:, rows.stop :], out[:, :, : columns.start], out[:, :, columns.stop :]):
+        if rim.size:
+            rim.fill(0)
 
 
 def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
