@@ -134,7 +134,7 @@ class Key:
         self._spread: Array = sum(((way * weight) @ way.T).astype(np.float64) for way in moved)
         self._inverse: Array | None = None  # (7, N): differences -> the first step
         self._approach: Approach | None = None
-        self._shaken = False  # the last picture was not where it was expected, but near the one before
+        self._shaken = False  # the last picture was not where it was expected, but the approach found it
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
     def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
@@ -146,22 +146,26 @@ class Key:
             if fit is not None and fit.alike > best.alike:
                 best = fit
             if best.good:
-                break
+                self._shaken = rough
+                return best
+        self._shaken = False
         return best
 
     def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float, bool]]:
         """Warps to refine, the cheapest first; how alike the two must be as they lie then, and whether that is known to
         be off by some tenths of a px."""
-        if not self._shaken:
-            yield self._back(guess), HINT, False
+        guessed, shaken = (self._back(guess), HINT, False), self._shaken
+        if not shaken:
+            yield guessed
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
         near = self._approach.find(structure.detail, self._back(last))
-        self._shaken = near is not None
         if near is not None:
             yield near, HINT, True
-        if (tracked := self._track(structure, self._back(guess))) is not None:
-            yield tracked, 0.0, True
+        if shaken:
+            yield guessed
+        if (tracked := self._track(structure, guessed[0])) is not None:
+            yield tracked, 0.0, False
 
     def _back(self, matrix: Array) -> Array:
         """Of a Fit's matrix, the warp: px of the reduced key -> px of the reduced picture."""
