@@ -39,16 +39,15 @@ class Approach:
     def find(self, detail: Array, start: Array) -> Array | None:
         """A warp, px of the reduced key -> px of the reduced picture, that turns and zooms as `start` does; None where
         it is not near it."""
-        warp = in_cells(start, CELL)
         seen = np.zeros(self._spectrum.shape, np.float32)
-        draw(halved(detail), warp, seen)
+        draw(halved(detail), in_cells(start, CELL), seen)
         np.maximum(np.minimum(seen, self._most, out=seen), -self._most, out=seen)
         alike = cv2.idft(cv2.mulSpectrums(cv2.dft(seen), self._spectrum, 0, conjB=True))
         _, _, _, (x, y) = cv2.minMaxLoc(alike[:WINDOW, :WINDOW])
         if not (0 < x < WINDOW - 1 and 0 < y < WINDOW - 1):
             return None
         right, down = top(*alike[y, x - 1 : x + 2].tolist()), top(*alike[y - 1 : y + 2, x].tolist())
-        return in_cells(warp @ shifted(x + right - FURTHEST, y + down - FURTHEST), 1 / CELL)
+        return start @ shifted(CELL * (x + right - FURTHEST), CELL * (y + down - FURTHEST))
 
 
 def top(before: float, most: float, after: float) -> float:

@@ -154,17 +154,17 @@ class Key:
     def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float, bool]]:
         """Warps to refine, the cheapest first; how alike the two must be as they lie then, and whether that is known to
         be off by some tenths of a px."""
-        guessed, shaken = (self._back(guess), HINT, False), self._shaken
+        shaken = self._shaken
         if not shaken:
-            yield guessed
+            yield self._back(guess), HINT, False
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
         near = self._approach.find(structure.detail, self._back(last))
         if near is not None:
             yield near, HINT, True
         if shaken:
-            yield guessed
-        if (tracked := self._track(structure, guessed[0])) is not None:
+            yield self._back(guess), HINT, False
+        if (tracked := self._track(structure, self._back(guess))) is not None:
             yield tracked, 0.0, False
 
     def _back(self, matrix: Array) -> Array:

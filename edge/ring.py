@@ -89,6 +89,7 @@ class Ring:
         slots = {lag: self._nearest(captured, lag) for lag in self._lags}
         moved = {} if view is None else {s: between(view, self._views[s]) for s in slots.values() if s is not None}
         found: dict[str, Array] = {}
+        thread = threading.get_ident()
         for name, state in self._states.items():
             slot, missing = slots.get(state.lag_s), frame if state.missing == "frame" else self._zeros[name]
             if view is None:
@@ -101,7 +102,7 @@ class Ring:
             elif slot is not None:
                 kept = self._history[state.source]
                 into = name if moved[slot] is None else "to be drawn"  # which is done with before the next one comes
-                past = kept.get(self._place(state.source, slot), buffer(threading.get_ident(), into, kept.shape))
+                past = kept.get(self._place(state.source, slot), buffer(thread, into, kept.shape))
                 found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
