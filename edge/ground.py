@@ -145,7 +145,7 @@ class Ground:
         onto, room = inverse(ONTO_CANVAS @ transform), self._canvas.shape
         if (way := slide(onto, room)) is not None:
             right, down = way
-            rows, columns = slid(round(right), round(down), frame.shape, room) or np.s_[:0, :0]
+            rows, columns = slid((round(right), round(down)), frame.shape, room) or np.s_[:0, :0]
             part, seen = (rows, columns), None  # a rectangle, and the view shows all of it
             onto = shifted(right + (columns.start or 0), down + (rows.start or 0))
         else:

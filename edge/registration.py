@@ -286,8 +286,9 @@ class Key:
 
 def upper(values: Array, share: float) -> float:
     """What so large a share of (N,) is as large as."""
-    at = min(len(values) - 1, round((1 - share) * len(values)))
-    return float(np.partition(values, at)[at])
+    values, at = values.copy(), min(len(values) - 1, round((1 - share) * len(values)))
+    values.partition(at)
+    return float(values[at])
 
 
 def ridged(normal: Array, held: Array) -> Array:

@@ -32,7 +32,9 @@ __all__ = [
     "between",
     "carried",
     "draw",
+    "draw_aside",
     "draw_planes",
+    "draw_planes_aside",
     "in_cells",
     "inverse",
     "reach",
@@ -80,25 +82,34 @@ def draw(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINE
     """Draw a plane (h, w) into `out` (H, W); where the plane has nothing, `out` stays as it is."""
     if (way := slide(transform, out.shape)) is None:
         _warped(plane, transform, out, flags)
-        return
-    right, down = way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1]))
-    if (window := slid(right, down, plane.shape, out.shape)) is not None:
-        _copied(plane, right, down, out, *window)
+    else:
+        draw_aside(plane, way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1])), out)
 
 
 def draw_planes(planes: Array, transform: Array, out: Array) -> None:
     """Draw planes (C, h, w) into `out` (C, h, w), 0 where they have nothing."""
-    count, height, width = planes.shape
     if (way := slide(transform, out.shape[1:])) is None:
         out.fill(0)
         _warped_planes(planes, transform, out)
-        return
-    if (window := slid(*way, planes.shape[1:], out.shape[1:])) is None:
+    else:
+        draw_planes_aside(planes, way, out)
+
+
+def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
+    """As `draw`, by a shift to the right and down."""
+    if (window := slid(way, plane.shape, out.shape)) is not None:
+        _copied(plane, way, out, *window)
+
+
+def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array) -> None:
+    """As `draw_planes`, by a shift to the right and down."""
+    count, height, width = planes.shape
+    if (window := slid(way, planes.shape[1:], out.shape[1:])) is None:
         out.fill(0)
         return
     rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
     all_rows = slice(rows.start, rows.stop + (count - 1) * height)
-    _copied(planes.reshape(-1, width), *way, out.reshape(-1, width), all_rows, columns)
+    _copied(planes.reshape(-1, width), way, out.reshape(-1, width), all_rows, columns)
     for rim in (out[:, : rows.start], out[:, rows.stop :], out[:, :, : columns.start], out[:, :, columns.stop :]):
         if rim.size:
             rim.fill(0)
@@ -117,18 +128,18 @@ def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | Non
     return round(x * FINE) / FINE, round(y * FINE) / FINE
 
 
-def slid(right: float, down: float, size: tuple[int, ...], room: tuple[int, ...]) -> tuple[slice, slice] | None:
+def slid(way: tuple[float, float], size: tuple[int, ...], room: tuple[int, ...]) -> tuple[slice, slice] | None:
     """Rows and columns that a picture (height, width) fills of a larger or smaller one when drawn aside; None where it
     fills none. A row or column that would be mixed with what lies beyond the picture is left out."""
-    x, y = math.floor(right), math.floor(down)
-    left, end = max(0, -x), min(room[1], size[1] - x - (right > x))
-    top, bottom = max(0, -y), min(room[0], size[0] - y - (down > y))
+    x, y = math.floor(way[0]), math.floor(way[1])
+    left, end = max(0, -x), min(room[1], size[1] - x - (way[0] > x))
+    top, bottom = max(0, -y), min(room[0], size[0] - y - (way[1] > y))
     return (slice(top, bottom), slice(left, end)) if left < end and top < bottom else None
 
 
-def _copied(plane: Array, right: float, down: float, out: Array, rows: slice, columns: slice) -> None:
-    """Copy what of a plane (h, w) lies aside by (right, down) into these rows and columns of `out` (H, W)."""
-    into, x, y = out[rows, columns], columns.start + right, rows.start + down
+def _copied(plane: Array, way: tuple[float, float], out: Array, rows: slice, columns: slice) -> None:
+    """Copy what of a plane (h, w) lies aside into these rows and columns of `out` (H, W)."""
+    into, x, y = out[rows, columns], columns.start + way[0], rows.start + way[1]
     height, width = into.shape
     if x == int(x) and y == int(y):
         np.copyto(into, plane[int(y) : int(y) + height, int(x) : int(x) + width])
