@@ -1,4 +1,4 @@
-"""Roughly where a picture lies over the key: how far it has slid, from both at half size.
+"""Roughly where a picture lies over the key: how far it has slid, from both at less than half size.
 
 Where the two correlate best, of all shifts at once: Gauss and Newton would see no further than the finest texture goes,
 and corners cost ten times as much. No frequency counts for much more than another, and no cell for much more than the
@@ -14,18 +14,18 @@ import numpy as np
 from edge.records import Array
 from edge.warp import draw, in_cells, shifted
 
-CELL = 2  # px of a reduced picture in one of these, each way
-FURTHEST = 6  # cells that the way may be; so wide a rim of the key is left out, and what is compared stays the same
+CELL = 2.5  # px of a reduced picture in one of these, each way; 64 x 48 are transformed twice as fast as 80 x 60
+FURTHEST = 5  # cells that the way may be; so wide a rim of the key is left out, and what is compared stays the same
 WINDOW = 2 * FURTHEST + 1  # ways that are looked at, each way
 CLIPPED = 3.0  # mean sizes that a cell may have
 WHITE = 0.3  # mean sizes of a frequency below which it is noise, and counts for less
 
 
 class Approach:
-    """The key, at half size."""
+    """The key, in cells."""
 
     def __init__(self, detail: Array) -> None:
-        small = halved(detail)
+        small = reduced(detail)
         self._most = CLIPPED * float(np.abs(small).mean())
         inner = np.s_[FURTHEST:-FURTHEST, FURTHEST:-FURTHEST]
         corner = np.s_[: -2 * FURTHEST, : -2 * FURTHEST]  # there, no way lies in the middle of all that are looked at
@@ -40,22 +40,22 @@ class Approach:
         """A warp, px of the reduced key -> px of the reduced picture, that turns and zooms as `start` does; None where
         it is not near it."""
         seen = np.zeros(self._spectrum.shape, np.float32)
-        draw(halved(detail), in_cells(start, CELL), seen)
+        draw(reduced(detail), in_cells(start, CELL), seen)
         np.maximum(np.minimum(seen, self._most, out=seen), -self._most, out=seen)
         alike = cv2.idft(cv2.mulSpectrums(cv2.dft(seen), self._spectrum, 0, conjB=True))
         _, _, _, (x, y) = cv2.minMaxLoc(alike[:WINDOW, :WINDOW])
         if not (0 < x < WINDOW - 1 and 0 < y < WINDOW - 1):
             return None
-        right, down = top(*alike[y, x - 1 : x + 2].tolist()), top(*alike[y - 1 : y + 2, x].tolist())
+        right, down = peak(*alike[y, x - 1 : x + 2].tolist()), peak(*alike[y - 1 : y + 2, x].tolist())
         return start @ shifted(CELL * (x + right - FURTHEST), CELL * (y + down - FURTHEST))
 
 
-def top(before: float, most: float, after: float) -> float:
+def peak(before: float, most: float, after: float) -> float:
     """Where the parabola through three values has its peak, from the middle one."""
     return 0.5 * (after - before) / (2 * most - before - after + 1e-12)
 
 
-def halved(detail: Array) -> Array:
-    """Area means."""
-    size = max(WINDOW, detail.shape[1] // CELL), max(WINDOW, detail.shape[0] // CELL)
-    return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_AREA))
+def reduced(detail: Array) -> Array:
+    """In cells; four px make one."""
+    size = max(WINDOW, round(detail.shape[1] / CELL)), max(WINDOW, round(detail.shape[0] / CELL))
+    return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_LINEAR))

@@ -2,9 +2,9 @@
 
 Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
 prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
-weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at half size
-(`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a zoom about
-the only mast in the sky, is held where it is; one that could be noise is held to be none.
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at less than
+half size (`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a
+zoom about the only mast in the sky, is held where it is; one that could be noise is held to be none.
 
 The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
 much what still differs may have moved it.
@@ -21,6 +21,7 @@ import numpy as np
 
 from edge.approach import Approach
 from edge.motion import spread_corners, track
+from edge.points import Points
 from edge.records import Array
 from edge.warp import in_cells, inverse, shifted
 
@@ -28,14 +29,10 @@ REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
 AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs next to nothing
-TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
-RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
-THIN = 3  # one point of so many is enough for a first step from afar
 CLOSE, SETTLED = 0.08, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
 SOME = 6  # of so many points one tells the usual difference well enough
 NOTHING = 1e12  # what a point sees beyond the picture; structure is below 1
-SLACK = 0.15  # px: what sampling alone misplaces steep structure by
 HINT = 0.8  # correlation that a prediction must have before anything is refined
 COVERED = 0.3  # share of the points that must lie within the picture
 FEWEST, AGREE = 8, 1.0  # corners that must agree, and px that each may be off
@@ -87,48 +84,18 @@ class Structure:
         return grey
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
-    """What a fit looks at of a key, float32."""
-
-    places: Array  # (3, N): x, y, 1; px of the reduced key
-    values: Array  # (N,)
-    slopes: Array  # (7, N): change of the value for each part of a step
-    energy: Array  # (N,)
-    slack: Array  # (N,): what may differ of each point at least
-    sums: Array  # (3, N), to be summed over the points within a picture: their share, structure squared, energy
-
-    def thinned(self) -> Points:
-        """Every THINth of them."""
-        few = (np.ascontiguousarray(getattr(self, part)[..., ::THIN]) for part in self.__slots__)
-        places, values, slopes, energy, slack, sums = few
-        sums[0] *= self.energy.size / energy.size
-        return Points(places, values, slopes, energy, slack, sums)
-
-
 class Key:
     """A picture that others are laid over."""
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
-        detail = structure.detail
-        across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
-        at = steepest(across * across + down * down)
-        x, y = (side.astype(np.float32) for side in at[::-1])
-        self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
-        places, values = np.stack((x, y, np.ones_like(x))), detail[at]
         self._middle = structure.size[0] / 2, structure.size[1] / 2
-        x, y = (
-            (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
-        )
-        gx, gy = across[at], down[at]
-        forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
-        energy = gx * gx + gy * gy
-        sums = np.stack((np.full_like(x, 1 / len(x)), values * values, energy))
-        self._points = Points(places, values, np.stack((*forms, values)), energy, 4 * SLACK**2 * energy, sums)
+        self._points = Points.of(structure.detail, self._middle)
         self._few: Points | None = None  # enough of them to come near
-        weight = energy / (float(energy.sum()) + 1e-20)
-        one, none = np.ones_like(x), np.zeros_like(x)
+        (x, y, one), (across, down) = self._points.places, self._middle
+        x, y = (x - across) / across, (y - down) / across
+        weight = self._points.energy / (float(self._points.energy.sum()) + 1e-20)
+        none = np.zeros_like(x)
         moved = np.stack((one, none, x, -y, x, y, none)), np.stack((none, one, y, x, -y, x, none))
         # step' spread step: mean square way of it
         self._spread: Array = sum(((way * weight) @ way.T).astype(np.float64) for way in moved)
@@ -173,7 +140,7 @@ class Key:
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
-        return float(np.square(structure.detail.take(self._cells) - self._points.values).mean())
+        return float(np.square(structure.detail.take(self._points.cells) - self._points.values).mean())
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
@@ -181,7 +148,7 @@ class Key:
         if self._inverse is None:
             normal = ridged(slopes @ slopes.T, TIGHT * CORRELATED * QUIET**2)
             self._inverse = np.linalg.solve(normal, slopes)
-        return self._length(self._inverse @ (structure.detail.take(self._cells) - self._points.values))
+        return self._length(self._inverse @ (structure.detail.take(self._points.cells) - self._points.values))
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
@@ -298,19 +265,3 @@ def ridged(normal: Array, held: Array) -> Array:
     diagonal *= 1 + 1e-6
     diagonal += held + 1e-12
     return made
-
-
-def steepest(energy: Array) -> tuple[Array, Array]:
-    """Rows and columns of the points of most energy, in each tile as many."""
-    rows, columns = [], []
-    height, width = (side // count for side, count in zip(energy.shape, TILES, strict=True))
-    for y, x in np.ndindex(TILES):
-        top, left = max(RIM, y * height), max(RIM, x * width)
-        bottom, right = min(energy.shape[0] - RIM, (y + 1) * height), min(energy.shape[1] - RIM, (x + 1) * width)
-        tile = energy[top:bottom, left:right]
-        count = min(POINTS, tile.size)
-        best = np.argpartition(tile, tile.size - count, axis=None)[-count:]
-        ys, xs = np.unravel_index(best, tile.shape)
-        rows.append(ys + top)
-        columns.append(xs + left)
-    return np.concatenate(rows), np.concatenate(columns)

@@ -49,3 +49,13 @@ def test_what_moves_by_itself_does_not_carry_the_view_along() -> None:
     found = Approach(before).find(after, STILL)
     assert found is not None
     np.testing.assert_allclose(found[:2, 2], (-1, -0.5), atol=0.8)
+
+
+def test_the_finest_texture_shows_no_nearer_way() -> None:
+    """Its slopes speak of nothing further than a px."""
+    rng = np.random.default_rng(4)
+    ground = cv2.GaussianBlur(rng.normal(0.5, 0.5, (160, 200)).astype(np.float32), (0, 0), 0.8)
+    before, after = (Structure(ground[20 - y : 140 - y, 20 - x : 180 - x].copy()).detail for x, y in ((0, 0), (5, -4)))
+    found = Approach(before).find(after, STILL)
+    assert found is not None
+    np.testing.assert_allclose(found[:2, 2], (5, -4), atol=0.8)

@@ -79,6 +79,18 @@ def test_new_ground_is_a_running_mean_at_first() -> None:
     assert error[old].mean() < 0.03
 
 
+@pytest.mark.parametrize(("logit", "times"), [(-9.0, 1.0), (-7.0, 1.0), (0.0, 3.0), (9.0, 3.0)])
+def test_where_gas_may_be_old_ground_fades_faster(logit: float, times: float) -> None:
+    ground, frame, view = Ground(120, 160), seen(0), shifted(2.5, 1.0)
+    ground.write(STILL, frame, frame, frame, NO_GAS, (1 / 15, 0.0))
+    for i in range(3):
+        given = ground.read(view, frame).copy()
+        logits = np.full_like(NO_GAS, logit if i else -9.0)
+        ground.write(view, given + np.float32(0.5), given, given + np.float32(0.01), logits, (1 / 15, 20 + i / 15))
+    inner = np.s_[8:-8, 8:-8]
+    np.testing.assert_allclose((ground.read(view, frame) - given)[inner], 0.01 * times, rtol=0.01)
+
+
 def test_a_gain_step_reaches_it() -> None:
     ground = Ground(120, 160)
     ground.write(STILL, seen(0), seen(0), seen(0), NO_GAS, (0.0, 0.0))
