@@ -144,10 +144,10 @@ class Ground:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
         onto, room = inverse(ONTO_CANVAS @ transform), self._canvas.shape
         if (way := slide(onto, room)) is not None:
-            right, down = way
-            rows, columns = slid((round(right), round(down)), frame.shape, room) or np.s_[:0, :0]
-            part, seen = (rows, columns), None  # a rectangle, and the view shows all of it
-            onto = shifted(right + (columns.start or 0), down + (rows.start or 0))
+            part, seen = slid((round(way[0]), round(way[1])), frame.shape, room), None  # all of a rectangle
+            if part is None:
+                return
+            onto = shifted(way[0] + part[1].start, way[1] + part[0].start)
         else:
             part, seen = np.s_[:, :], np.zeros(room, np.uint8)
             draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)

@@ -56,6 +56,13 @@ def test_new_ground_is_what_the_frame_shows() -> None:
     assert np.abs(shown - later)[2:-2, 2:125].max() < 0.05
 
 
+def test_a_leap_beyond_all_that_is_known_begins_anew() -> None:
+    ground = Ground(120, 160)
+    played(ground, [0.0, 1.5, 180.0, 180.5])
+    later = seen(181)
+    assert np.abs(ground.read(shifted(181, 0), later + np.float32(0.2)) - later)[2:-2, 2:-2].max() < 0.05
+
+
 def test_what_a_shake_leaves_out_for_a_moment_is_not_forgotten() -> None:
     ground = Ground(120, 160)
     played(ground, [0.0, 6.0])
