@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import STILL, between, draw, inverse, reach, shifted, whole
+from edge.warp import STILL, between, draw, inverse, reach, shifted, slid, slide, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
-COARSE = 2  # px, of the cells that new ground is told from old ground and gas in
+COARSE = 2  # px, of the cells that gas is told in
 FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
+NO_GAS = -8.0  # logit of a probability that makes no difference to that
 UNSEEN = np.float32(-1e9)  # age of ground that was never seen: so far below 0 that any part of it in a mean shows
 ONTO_CANVAS = shifted(MARGIN, MARGIN)  # px of the view that it is for -> its own
 
@@ -36,7 +37,8 @@ class Ground:
         self._canvas: Array = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.float32)
         self._age: Array = np.zeros_like(self._canvas)  # seconds since it was first seen, at most BACKGROUND_S
         self._out: Array = np.zeros((height, width), np.float32)
-        self._young: Array = self._age[self._inner]  # ages as the present view shows them
+        self._young: Array = self._age[self._inner]  # ages as the present view shows them…
+        self._youngest = 0.0  # …and the least
         self.reset()
 
     def reset(self) -> None:
@@ -76,11 +78,14 @@ class Ground:
             np.copyto(self._out, self._canvas[self._inner])
             self._young = self._age[self._inner]
         else:
-            self._young = np.full_like(self._out, UNSEEN)
-            draw(self._canvas, ONTO_CANVAS @ transform, self._out)
-            draw(self._age, ONTO_CANVAS @ transform, self._young)
+            self._young, onto = np.empty(self._out.shape, np.float32), ONTO_CANVAS @ transform
+            self._young.fill(UNSEEN)
+            draw(self._canvas, onto, self._out)
+            draw(self._age, onto, self._young)
         if not self._even or transform is not None:
-            np.copyto(self._out, frame, where=self._young < 0)
+            self._youngest = cv2.minMaxLoc(self._young)[0]
+            if self._youngest < 0:
+                np.copyto(self._out, frame, where=self._young < 0)
         return self._out
 
     def write(
@@ -88,7 +93,7 @@ class Ground:
     ) -> None:
         """Take in what the graph has `changed` the `given` background to. `logits`, at any whole fraction of the size,
         say where there is gas; `clock` is the graph's: seconds since the last step and since the reset."""
-        resting, self._last = bool((view == self._last).all()), view
+        resting, self._last = view.tolist() == self._last.tolist(), view
         if self._view is None:
             self._view = view
             np.copyto(self._canvas[self._inner], changed)
@@ -110,43 +115,63 @@ class Ground:
 
     def _faster(self, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]) -> Array:
         """The change (h, w) as much faster as the ground is younger, but never beyond the frame."""
-        most = cv2.max(cv2.absdiff(changed, given), cv2.absdiff(frame, given))
-        change = cv2.multiply(cv2.subtract(changed, given), self._boost(logits, clock))
+        change = cv2.subtract(changed, given)
+        gas = cv2.minMaxLoc(logits)[1] > NO_GAS
+        if not gas and self._youngest >= BACKGROUND_S:
+            return np.asarray(change)
+        most = cv2.absdiff(frame, given)
+        cv2.multiply(change, self._boost(logits if gas else None, clock), dst=change)
         cv2.min(change, most, dst=change)
         return np.asarray(cv2.max(change, np.negative(most, out=most), dst=change))
 
-    def _boost(self, logits: Array, clock: tuple[float, float]) -> Array:
-        """How many times faster than the graph thinks the background grows, (h, w); under gas FADING times."""
-        height, width = self._young.shape
-        stride = max(COARSE, height // logits.shape[0])
-        finer = stride * logits.shape[0] // height
-        free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
-        np.maximum(free, 0, out=free)  # …but not below 0
-        step, age = np.float32(clock[0]), np.float32(min(clock[1], BACKGROUND_S))
-        young = np.maximum(self._young[::stride, ::stride], 0)
-        free *= (age + step) / (young + (step + np.float32(1e-6))) - FADING
-        free += FADING
-        return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR))
+    def _boost(self, logits: Array | None, clock: tuple[float, float]) -> Array:
+        """How many times faster than the graph thinks the background grows, (h, w); under gas, where there is any,
+        FADING times."""
+        young = self._young if self._youngest >= 0 else np.maximum(self._young, 0)
+        boost: Array = young + np.float32(clock[0] + 1e-6)
+        np.divide(np.float32(min(clock[1], BACKGROUND_S) + clock[0]), boost, out=boost)
+        if logits is not None:
+            height, width = boost.shape
+            finer = max(1, COARSE * logits.shape[0] // height)
+            free = np.tanh(np.float32(-0.5) * logits[::finer, ::finer])  # 1 less twice the probability of gas…
+            np.maximum(free, 0, out=free)  # …but not below 0
+            boost -= FADING
+            boost *= cv2.resize(free, (width, height), interpolation=cv2.INTER_LINEAR)
+            boost += FADING
+        return boost
 
     def _take(self, transform: Array, frame: Array, change: Array, step: float) -> None:
         """Add a change that the view shows; where the ground is new, begin with the frame."""
-        onto = inverse(ONTO_CANVAS @ transform)
-        seen = np.zeros(self._canvas.shape, np.uint8)
-        draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
-        new = cv2.bitwise_and(cv2.compare(self._age, 0, cv2.CMP_LT), seen)
-        spread = np.zeros_like(self._canvas)
+        onto, room = inverse(ONTO_CANVAS @ transform), self._canvas.shape
+        if (way := slide(onto, room)) is not None:
+            part, seen = slid((round(way[0]), round(way[1])), frame.shape, room), None  # all of a rectangle
+            if part is None:
+                return
+            onto = shifted(way[0] + part[1].start, way[1] + part[0].start)
+        else:
+            part, seen = np.s_[:, :], np.zeros(room, np.uint8)
+            draw(np.full(frame.shape, 255, np.uint8), onto, seen, cv2.INTER_NEAREST)
+        canvas, age = self._canvas[part], self._age[part]
+        spread = np.zeros(canvas.shape, np.float32)
         draw(change, onto, spread)
-        self._canvas += spread
+        cv2.add(canvas, spread, dst=canvas)
+        youngest = cv2.minMaxLoc(age, mask=seen)[0]
+        if youngest < 0:
+            new = cv2.compare(age, 0, cv2.CMP_LT)
+            self._begin(canvas, age, new if seen is None else cv2.bitwise_and(new, seen), frame, onto, step)
+        if youngest < BACKGROUND_S:
+            cv2.add(age, step, dst=age, mask=seen)
+            cv2.threshold(age, BACKGROUND_S, 0, cv2.THRESH_TRUNC, dst=age)
+
+    def _begin(self, canvas: Array, age: Array, new: Array, frame: Array, onto: Array, step: float) -> None:
+        """What is new of a part of the canvas shows the frame; `onto`: px of the part -> px of the view."""
         x, y, width, height = cv2.boundingRect(new)
-        if width:
-            part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            fresh = cv2.warpPerspective(
-                frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
-            )
-            np.copyto(self._canvas[part], fresh, where=new[part] > 0)
-            np.copyto(self._age[part], np.float32(-step), where=new[part] > 0)
-        cv2.add(self._age, step, dst=self._age, mask=seen)
-        cv2.min(self._age, BACKGROUND_S, dst=self._age)
+        part, how = np.s_[y : y + height, x : x + width], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        fresh = cv2.warpPerspective(
+            frame, onto @ shifted(x, y), (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
+        )
+        np.copyto(canvas[part], fresh, where=new[part] > 0)
+        np.copyto(age[part], np.float32(-step), where=new[part] > 0)
 
     def _onto(self, view: Array) -> Array | None:
         """Px of a view -> px of the view that the canvas is for; None where both are the same."""

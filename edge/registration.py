@@ -2,9 +2,9 @@
 
 Both are halved and freed of what is coarser than some px, so that neither gain nor a warm gradient counts. Where a
 prediction lays the picture close to the key, Gauss and Newton do the rest over the steepest px of each tile, each
-weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at half size
-(`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a zoom about
-the only mast in the sky, is held where it is; one that could be noise is held to be none.
+weighed by how well it fits (inverse compositional: Baker and Matthews 2004); else the way there is sought at less than
+half size (`edge.approach`), and where that fails corners are tracked. What little structure cannot tell, a turn or a
+zoom about the only mast in the sky, is held where it is; one that could be noise is held to be none.
 
 The fit says itself what it is worth: how alike the two pictures are, how much of the structure takes part, and by how
 much what still differs may have moved it.
@@ -21,6 +21,7 @@ import numpy as np
 
 from edge.approach import Approach
 from edge.motion import spread_corners, track
+from edge.points import Points
 from edge.records import Array
 from edge.warp import in_cells, inverse, shifted
 
@@ -28,13 +29,10 @@ REDUCED = 160  # widest that pictures are compared at, px
 COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
 CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
 AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs next to nothing
-TILES, POINTS = (3, 4), 170  # rows and columns, and points of each, so that one bright roof does not speak for the view
-RIM = 2  # px at the edges that no point lies in
 STEPS = 4  # of Gauss and Newton
 CLOSE, SETTLED = 0.08, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
 SOME = 6  # of so many points one tells the usual difference well enough
 NOTHING = 1e12  # what a point sees beyond the picture; structure is below 1
-SLACK = 0.15  # px: what sampling alone misplaces steep structure by
 HINT = 0.8  # correlation that a prediction must have before anything is refined
 COVERED = 0.3  # share of the points that must lie within the picture
 FEWEST, AGREE = 8, 1.0  # corners that must agree, and px that each may be off
@@ -75,7 +73,7 @@ class Structure:
         self.plane = width, height
         shrink = min(1.0, REDUCED / width)
         self.size = round(width * shrink), round(height * shrink)
-        self.scale: Array = np.array([width / self.size[0], height / self.size[1]])  # px of the plane in one of these
+        self.scale = width / self.size[0], height / self.size[1]  # px of the plane in one of these
         small = plane if shrink == 1 else cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
         self.detail: Array = small - cv2.GaussianBlur(small, AROUND, COARSE)
 
@@ -91,66 +89,66 @@ class Key:
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
-        detail = structure.detail
-        across, down = (cv2.Sobel(detail, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
-        at = steepest(across * across + down * down)
-        x, y = (side.astype(np.float32) for side in at[::-1])
-        self._cells: Array = np.ravel_multi_index((at[0], at[1]), detail.shape)  # places as they come in memory
-        self._places: Array = np.stack((x, y, np.ones_like(x)))  # (3, N)
-        self._values: Array = detail[at]
-        self._middle: Array = np.array(structure.size, np.float64) / 2
-        x, y = (
-            (side - np.float32(m)) / np.float32(self._middle[0]) for side, m in zip((x, y), self._middle, strict=True)
-        )
-        gx, gy = across[at], down[at]
-        forms = (gx, gy, gx * x + gy * y, gy * x - gx * y, gx * x - gy * y, gx * y + gy * x)
-        self._slopes: Array = np.stack((*forms, self._values))  # (7, N)
-        self._energy: Array = gx * gx + gy * gy
-        weight = self._energy / (float(self._energy.sum()) + 1e-20)
-        one, none = np.ones_like(x), np.zeros_like(x)
-        moved = np.stack((one, none, x, -y, x, y)), np.stack((none, one, y, x, -y, x))
-        self._spread: Array = sum((way * weight) @ way.T for way in moved)  # step' spread step: mean square way of it
-        normal = ridged(self._slopes @ self._slopes.T, TIGHT * CORRELATED * QUIET**2)
-        self._inverse: Array = np.linalg.solve(normal, self._slopes)
+        self._middle = structure.size[0] / 2, structure.size[1] / 2
+        self._points = Points.of(structure.detail, self._middle)
+        self._few: Points | None = None  # enough of them to come near
+        (x, y, one), (across, down) = self._points.places, self._middle
+        x, y = (x - across) / across, (y - down) / across
+        weight = self._points.energy / (float(self._points.energy.sum()) + 1e-20)
+        none = np.zeros_like(x)
+        moved = np.stack((one, none, x, -y, x, y, none)), np.stack((none, one, y, x, -y, x, none))
+        # step' spread step: mean square way of it
+        self._spread: Array = sum(((way * weight) @ way.T).astype(np.float64) for way in moved)
+        self._inverse: Array | None = None  # (7, N): differences -> the first step
         self._approach: Approach | None = None
-        self._shaken = False  # the last picture was not where it was expected, but near the one before
+        self._shaken = False  # the last picture was not where it was expected, but the approach found it
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
 
     def fit(self, structure: Structure, guess: Array, last: Array | None = None) -> Fit:
         """Lay a picture of the same size over this one; `guess` is where it may lie, as Fit.matrix, and `last` where
         the one before lay, about which it may shake."""
-        start = in_cells(inverse(guess), *self.structure.scale)
-        back = start if last is None else in_cells(inverse(last), *self.structure.scale)
         best = NOWHERE
-        for warp, least in self._starts(structure, start, back):
-            fit = self._refine(structure, warp, least)
+        for warp, least, rough in self._starts(structure, guess, guess if last is None else last):
+            fit = self._refine(structure, warp, least, rough)
             if fit is not None and fit.alike > best.alike:
                 best = fit
             if best.good:
-                break
+                self._shaken = rough
+                return best
+        self._shaken = False
         return best
 
-    def _starts(self, structure: Structure, start: Array, back: Array) -> Iterator[tuple[Array, float]]:
-        """Warps to refine, the cheapest first, and how alike the two must be as they lie then."""
-        if not self._shaken:
-            yield start, HINT
+    def _starts(self, structure: Structure, guess: Array, last: Array) -> Iterator[tuple[Array, float, bool]]:
+        """Warps to refine, the cheapest first; how alike the two must be as they lie then, and whether that is known to
+        be off by some tenths of a px."""
+        shaken = self._shaken
+        if not shaken:
+            yield self._back(guess), HINT, False
         if self._approach is None:
             self._approach = Approach(self.structure.detail)
-        near = self._approach.find(structure.detail, back)
-        self._shaken = near is not None
+        near = self._approach.find(structure.detail, self._back(last))
         if near is not None:
-            yield near, HINT
-        if (tracked := self._track(structure, start)) is not None:
-            yield tracked, 0.0
+            yield near, HINT, True
+        if shaken:
+            yield self._back(guess), HINT, False
+        if (tracked := self._track(structure, self._back(guess))) is not None:
+            yield tracked, 0.0, False
+
+    def _back(self, matrix: Array) -> Array:
+        """Of a Fit's matrix, the warp: px of the reduced key -> px of the reduced picture."""
+        return in_cells(inverse(matrix), *self.structure.scale)
 
     def rest(self, structure: Structure) -> float:
         """Mean square of what differs where a picture lies over the key as it is."""
-        return float(np.square(structure.detail.take(self._cells) - self._values).mean())
+        return float(np.square(structure.detail.take(self._points.cells) - self._points.values).mean())
 
     def nudge(self, structure: Structure) -> float:
         """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
-        step = self._inverse @ (structure.detail.take(self._cells) - self._values)
-        return self._length(step)
+        slopes = self._points.slopes
+        if self._inverse is None:
+            normal = ridged(slopes @ slopes.T, TIGHT * CORRELATED * QUIET**2)
+            self._inverse = np.linalg.solve(normal, slopes)
+        return self._length(self._inverse @ (structure.detail.take(self._points.cells) - self._points.values))
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean
@@ -176,85 +174,88 @@ class Key:
             return None
         return np.vstack((fitted, (0, 0, 1)))
 
-    def _refine(self, structure: Structure, warp: Array, least: float) -> Fit | None:
+    def _refine(self, structure: Structure, warp: Array, least: float, rough: bool) -> Fit | None:
         """Gauss and Newton from a warp, px of the reduced key -> px of the reduced picture; None where the two are less
-        alike than `least` as they lie, or it does not come to rest."""
+        alike than `least` as they lie, or it does not come to rest. From a `rough` one the first step takes few points.
+        """
+        if rough and self._few is None:
+            self._few = self._points.thinned()
         for count in range(STEPS):
-            x, y = warp[:2].astype(np.float32) @ self._places
+            points = self._few if rough and not count and self._few is not None else self._points
+            x, y = warp[:2].astype(np.float32) @ points.places
             seen = cv2.remap(structure.detail, x, y, cv2.INTER_LINEAR, borderValue=NOTHING).ravel()
-            inside = seen < 1
-            seen *= inside
-            covered = np.count_nonzero(inside)
-            if covered < COVERED * len(inside):
+            inside = (seen < 1).astype(np.float32)
+            share, own, energy = (points.sums @ inside).tolist()
+            if share < COVERED:
                 return None
-            alike = likeness(self._values * inside, seen)
+            rest = seen - points.values
+            rest *= inside
+            across, along = float(rest @ rest), float(rest @ points.values)
+            alike = (own + along) / math.sqrt(max(0.0, own * (own + 2 * along + across)) + 1e-24)
             if not count and alike < least:
                 return None
-            rest = seen - self._values
             square = rest * rest
-            usual = 1.4826 * math.sqrt(median(square[::SOME][inside[::SOME]])) + 1e-7
-            weight = inside / np.square(1 + square / (4 * (usual * usual + SLACK**2 * self._energy)))
-            energy = weight * self._energy
-            whole = float(energy.sum()) + 1e-20
-            noise = CORRELATED * (float(energy @ square) / whole + 1e-10)
-            weighed = self._slopes * weight
+            usual = 1.4826 * math.sqrt(upper(square[::SOME], share / 2)) + 1e-7
+            doubt = square / (points.slack + 4 * usual * usual)
+            doubt += 1
+            doubt *= doubt
+            weight = inside / doubt
+            whole = float(points.energy @ weight) + 1e-20
+            noise = CORRELATED * (float((points.energy * square) @ weight) / whole + 1e-10)
+            weighed = points.slopes * weight
             held = TIGHT * noise
-            spread = inverse(ridged(weighed @ self._slopes.T, held))
+            spread = inverse(ridged(weighed @ points.slopes.T, held))
             step = spread @ (weighed @ rest + held * self._turned(warp))
             warp = warp @ inverse(self._moved(step))
-            if (length := self._length(step)) < CLOSE:
+            length = self._length(step)
+            if length < CLOSE and points is self._points:
                 break
         if length > SETTLED:
             return None
-        sigma = math.sqrt(float((spread[:6, :6] * self._spread).sum()) * noise) / max(alike, 0.1)
-        if self._length(self._turned(warp)) < STRAIGHT * sigma:
-            warp = self._straight(warp)
+        sigma = math.sqrt(float(np.vdot(spread, self._spread)) * noise) / max(alike, 0.1)
+        turned = self._step(warp)
+        straight = self._spread[:2] @ turned  # the shift that is nearest
+        turned[:2] = 0
+        if self._length(turned) < STRAIGHT * sigma:
+            warp = shifted(*straight.tolist())
         return Fit(
-            matrix=in_cells(inverse(warp), *(1 / self.structure.scale)),
+            matrix=in_cells(inverse(warp), *(1 / scale for scale in self.structure.scale)),
             alike=alike,
-            share=whole / (float(self._energy @ inside) + 1e-20),
-            rest=float(square @ inside) / covered,
+            share=whole / (energy + 1e-20),
+            rest=across / (share * len(rest)),
             sigma=sigma,
         )
 
     def _moved(self, step: Array) -> Array:
         """The small warp that a step stands for."""
-        (right, down, *others), (x, y) = step[:6].tolist(), self._middle.tolist()
+        (right, down, *others, _), (x, y) = step.tolist(), self._middle
         zoom, turn, stretch, shear = (one / x for one in others)
         a, b, c, d = zoom + stretch, shear - turn, shear + turn, zoom - stretch
         return np.array([[1 + a, b, right - a * x - b * y], [c, 1 + d, down - c * x - d * y], [0, 0, 1]])
 
     def _turned(self, warp: Array) -> Array:
         """What of a warp is no shift, as the step that would undo it has it."""
-        (a, b, _), (c, d, _) = warp[:2].tolist()
-        half: float = self._middle[0] / 2
-        return np.array([0, 0, a + d - 2, c - b, a - d, b + c, 0]) * half
+        (a, b, _), (c, d, _), _ = warp.tolist()
+        half = self._middle[0] / 2
+        return np.array([0, 0, half * (a + d - 2), half * (c - b), half * (a - d), half * (b + c), 0])
 
     def _step(self, warp: Array) -> Array:
         """The step that a warp is."""
-        step: Array = self._turned(warp)
-        step[:2] = warp[:2, :2] @ self._middle + warp[:2, 2] - self._middle
+        step, (x, y) = self._turned(warp), self._middle
+        (a, b, right), (c, d, down), _ = warp.tolist()
+        step[:2] = a * x + b * y + right - x, c * x + d * y + down - y
         return step
-
-    def _straight(self, warp: Array) -> Array:
-        """The shift that is nearest to a warp."""
-        step = self._step(warp)
-        return shifted(*(step[:2] + self._spread[:2, 2:] @ step[2:6]))
 
     def _length(self, step: Array) -> float:
         """How far a step takes the structure, px of the reduced picture, root mean square."""
-        return float(np.sqrt(max(0.0, float(step[:6] @ self._spread @ step[:6]))))
+        return math.sqrt(max(0.0, float(step @ self._spread @ step)))
 
 
-def likeness(one: Array, other: Array) -> float:
-    """Correlation of two samples whose means are 0, -1..1."""
-    return float(one @ other) / (float(np.sqrt(float(one @ one) * float(other @ other))) + 1e-12)
-
-
-def median(values: Array) -> float:
-    """Of (N,), the upper one of two; a third of the time that numpy's takes."""
-    half = len(values) // 2
-    return float(np.partition(values, half)[half])
+def upper(values: Array, share: float) -> float:
+    """What so large a share of (N,) is as large as."""
+    values, at = values.copy(), min(len(values) - 1, round((1 - share) * len(values)))
+    values.partition(at)
+    return float(values[at])
 
 
 def ridged(normal: Array, held: Array) -> Array:
@@ -264,19 +265,3 @@ def ridged(normal: Array, held: Array) -> Array:
     diagonal *= 1 + 1e-6
     diagonal += held + 1e-12
     return made
-
-
-def steepest(energy: Array) -> tuple[Array, Array]:
-    """Rows and columns of the points of most energy, in each tile as many."""
-    rows, columns = [], []
-    height, width = (side // count for side, count in zip(energy.shape, TILES, strict=True))
-    for y, x in np.ndindex(TILES):
-        top, left = max(RIM, y * height), max(RIM, x * width)
-        bottom, right = min(energy.shape[0] - RIM, (y + 1) * height), min(energy.shape[1] - RIM, (x + 1) * width)
-        tile = energy[top:bottom, left:right]
-        count = min(POINTS, tile.size)
-        best = np.argpartition(tile, tile.size - count, axis=None)[-count:]
-        ys, xs = np.unravel_index(best, tile.shape)
-        rows.append(ys + top)
-        columns.append(xs + left)
-    return np.concatenate(rows), np.concatenate(columns)

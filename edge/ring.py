@@ -33,11 +33,12 @@ from edge.errors import ModelError
 from edge.ground import Ground
 from edge.packed import Packed
 from edge.records import Array
-from edge.warp import STILL, between, draw, draw_planes, in_cells
+from edge.warp import STILL, between, draw, draw_planes, draw_planes_aside, in_cells, slide
 
 YOUNGEST, OLDEST = 0.6, 1.6  # ages that answer a lag, as a share of it
 SPACING = 0.25 * 0.8  # of the shortest lag between two slots; a fifth is left for the jitter of a 30 fps camera
 NEVER = -math.inf
+Motion = tuple[Array, tuple[float, float] | None]  # (3, 3), as `edge.warp` has it, and the shift that does the same
 
 
 class Ring:
@@ -46,7 +47,7 @@ class Ring:
     def __init__(self, spec: ModelSpec) -> None:
         lags = sorted({state.lag_s for state in spec.states.values() if state.lag_s > 0})
         self._states = spec.states
-        self._width = spec.size[0]
+        self._size = spec.size[1], spec.size[0]  # height and width
         self._lags = lags
         self._spacing = SPACING * lags[0] if lags else math.inf
         slots = enough(lags[-1], self._spacing) if lags else 0
@@ -87,8 +88,9 @@ class Ring:
         """Every state input for a step at `captured`, as views; `frame` stands in where the ModelSpec says so. Without
         a view nothing is known of the past, and such a step is not to be written."""
         slots = {lag: self._nearest(captured, lag) for lag in self._lags}
-        moved = {} if view is None else {s: between(view, self._views[s]) for s in slots.values() if s is not None}
+        moved = {} if view is None else {s: self._moved(view, self._views[s]) for s in slots.values() if s is not None}
         found: dict[str, Array] = {}
+        thread = threading.get_ident()
         for name, state in self._states.items():
             slot, missing = slots.get(state.lag_s), frame if state.missing == "frame" else self._zeros[name]
             if view is None:
@@ -97,10 +99,11 @@ class Ring:
                 shown = self._grounds[state.source].read(view, frame[0, 0])
                 found[name] = self._given[state.source] = frame if shown.base is frame else shown[None, None]
             elif state.lag_s == 0 and self._last != NEVER:
-                found[name] = self._seen(name, self._recent[state.source], between(view, self._view), missing)
+                found[name] = self._seen(name, self._recent[state.source], self._moved(view, self._view), missing)
             elif slot is not None:
                 kept = self._history[state.source]
-                past = kept.get(self._place(state.source, slot), buffer(threading.get_ident(), name, kept.shape))
+                into = name if moved[slot] is None else "to be drawn"  # which is done with before the next one comes
+                past = kept.get(self._place(state.source, slot), buffer(thread, into, kept.shape))
                 found[name] = self._seen(name, past, moved[slot], missing)
             else:
                 found[name] = missing
@@ -131,18 +134,28 @@ class Ring:
         if self._last != NEVER:
             self._last = captured
 
-    def _seen(self, name: str, past: Array, transform: Array | None, missing: Array) -> Array:
+    def _moved(self, view: Array, then: Array) -> Motion | None:
+        """From the present view to a past one; None where both are the same."""
+        transform = between(view, then)
+        return None if transform is None else (transform, slide(transform, self._size))
+
+    def _seen(self, name: str, past: Array, moved: Motion | None, missing: Array) -> Array:
         """A remembered state (1, C, h, w) as the present view shows it."""
-        if transform is None:
+        if moved is None:
             return past
+        transform, way = moved
         out = buffer(threading.get_ident(), f"{name} drawn", past.shape)
-        transform = in_cells(transform, self._width / out.shape[3])
+        cell = self._size[1] / out.shape[3]  # px
         if missing is self._zeros.get(name):
-            draw_planes(past.reshape(-1, *past.shape[-2:]), transform, out[0])
+            planes = past.reshape(-1, *past.shape[-2:])
+            if way is None:
+                draw_planes(planes, in_cells(transform, cell), out[0])
+            else:
+                draw_planes_aside(planes, (way[0] / cell, way[1] / cell), out[0])
             return out
         np.copyto(out, missing)
         for plane, drawn in zip(past[0], out[0], strict=True):
-            draw(plane, transform, drawn)
+            draw(plane, in_cells(transform, cell), drawn)
         return out
 
     def age(self, captured: float, lag: float) -> float | None:

@@ -25,17 +25,21 @@ import numpy as np
 from edge.records import STILL, Array
 
 SLIGHT = 0.05  # cells: a turn or zoom that takes no corner further is less than what registration errs by
+FINE = 65536  # parts of a px that a slide is told in: they are exact in the float32 that OpenCV takes it in
 
 __all__ = [
     "STILL",
     "between",
     "carried",
     "draw",
+    "draw_aside",
     "draw_planes",
+    "draw_planes_aside",
     "in_cells",
     "inverse",
     "reach",
     "shifted",
+    "slid",
     "slide",
     "whole",
 ]
@@ -43,10 +47,11 @@ __all__ = [
 
 def between(now: Array, then: Array) -> Array | None:
     """Px of the present picture -> px of the past one, from their views; None where both are the same."""
-    if now is then or (now == then).all():
+    if now is then or now.tolist() == then.tolist():
         return None
     made: Array = inverse(then) @ now
-    made /= made[2, 2]
+    if (far := made[2, 2]) != 1:
+        made /= far
     return made
 
 
@@ -75,27 +80,39 @@ def in_cells(transform: Array, across: float, down: float | None = None) -> Arra
 
 def draw(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINEAR) -> None:
     """Draw a plane (h, w) into `out` (H, W); where the plane has nothing, `out` stays as it is."""
-    if (way := slide(transform, out.shape)) is not None:
-        right, down = way
-        _slid(plane[None], way if flags == cv2.INTER_LINEAR else (round(right), round(down)), out[None])
-    else:
+    if (way := slide(transform, out.shape)) is None:
         _warped(plane, transform, out, flags)
+    else:
+        draw_aside(plane, way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1])), out)
 
 
 def draw_planes(planes: Array, transform: Array, out: Array) -> None:
-    """Draw planes (C, h, w) into `out` (C, H, W), 0 where they have nothing."""
-    out.fill(0)
-    if (way := slide(transform, out.shape[1:])) is not None:
-        _slid(planes, way, out)
+    """Draw planes (C, h, w) into `out` (C, h, w), 0 where they have nothing."""
+    if (way := slide(transform, out.shape[1:])) is None:
+        out.fill(0)
+        _warped_planes(planes, transform, out)
+    else:
+        draw_planes_aside(planes, way, out)
+
+
+def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
+    """As `draw`, by a shift to the right and down."""
+    if (window := slid(way, plane.shape, out.shape)) is not None:
+        _copied(plane, way, out, *window)
+
+
+def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array) -> None:
+    """As `draw_planes`, by a shift to the right and down."""
+    count, height, width = planes.shape
+    if (window := slid(way, planes.shape[1:], out.shape[1:])) is None:
+        out.fill(0)
         return
-    four = len(planes) - len(planes) % 4  # as many at a time give the same to the last bit; more have other edges
-    for at in range(0, four, 4):
-        mixed = cv2.transpose(planes[at : at + 4].reshape(4, -1)).reshape(*planes.shape[1:], 4)
-        drawn = np.zeros((*out.shape[1:], 4), np.float32)
-        _warped(mixed, transform, drawn)
-        cv2.transpose(drawn.reshape(-1, 4), out[at : at + 4].reshape(4, -1))
-    for plane, into in zip(planes[four:], out[four:], strict=True):
-        _warped(plane, transform, into)
+    rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
+    all_rows = slice(rows.start, rows.stop + (count - 1) * height)
+    _copied(planes.reshape(-1, width), way, out.reshape(-1, width), all_rows, columns)
+    for rim in (out[:, : rows.start], out[:, rows.stop :], out[:, :, : columns.start], out[:, :, columns.stop :]):
+        if rim.size:
+            rim.fill(0)
 
 
 def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
@@ -107,28 +124,39 @@ def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | Non
     right, down = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     if max(abs(a - 1) * right + abs(b) * down, abs(c) * right + abs(d - 1) * down) > SLIGHT:
         return None
-    return (a - 1) * right + b * down + x, c * right + (d - 1) * down + y
+    x, y = (a - 1) * right + b * down + x, c * right + (d - 1) * down + y
+    return round(x * FINE) / FINE, round(y * FINE) / FINE
 
 
-def _slid(planes: Array, way: tuple[float, float], out: Array) -> None:
-    """Draw planes (C, h, w), aside by (right, down), into `out` (C, H, W). A row or column that would be mixed with
-    what lies beyond the plane is left out."""
-    count, height, width = planes.shape
+def slid(way: tuple[float, float], size: tuple[int, ...], room: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """Rows and columns that a picture (height, width) fills of a larger or smaller one when drawn aside; None where it
+    fills none. A row or column that would be mixed with what lies beyond the picture is left out."""
     x, y = math.floor(way[0]), math.floor(way[1])
-    right, down = way[0] - x, way[1] - y
-    left, end = max(0, -x), min(out.shape[2], width - x - (right > 0))
-    top, bottom = max(0, -y), min(out.shape[1], height - y - (down > 0))
-    if left >= end or top >= bottom:
-        return
-    tall = planes.reshape(-1, width)  # one below the other
-    made = tall[:, left + x : end + x]
-    if right:
-        made = cv2.addWeighted(made, 1 - right, tall[:, left + x + 1 : end + x + 1], right, 0)
-    if down:
-        mixed = np.empty(made.shape, np.float32)
-        cv2.addWeighted(made[:-1], 1 - down, made[1:], down, 0, dst=mixed[:-1])
-        made = mixed
-    np.copyto(out[:, top:bottom, left:end], made.reshape(count, height, -1)[:, top + y : bottom + y])
+    left, end = max(0, -x), min(room[1], size[1] - x - (way[0] > x))
+    top, bottom = max(0, -y), min(room[0], size[0] - y - (way[1] > y))
+    return (slice(top, bottom), slice(left, end)) if left < end and top < bottom else None
+
+
+def _copied(plane: Array, way: tuple[float, float], out: Array, rows: slice, columns: slice) -> None:
+    """Copy what of a plane (h, w) lies aside into these rows and columns of `out` (H, W)."""
+    into, x, y = out[rows, columns], columns.start + way[0], rows.start + way[1]
+    height, width = into.shape
+    if x == int(x) and y == int(y):
+        np.copyto(into, plane[int(y) : int(y) + height, int(x) : int(x) + width])
+    else:
+        cv2.getRectSubPix(plane, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2), patch=into)
+
+
+def _warped_planes(planes: Array, transform: Array, out: Array) -> None:
+    """Draw planes (C, h, w) into `out` (C, H, W)."""
+    four = len(planes) - len(planes) % 4  # as many at a time give the same to the last bit; more have other edges
+    for at in range(0, four, 4):
+        mixed = cv2.transpose(planes[at : at + 4].reshape(4, -1)).reshape(*planes.shape[1:], 4)
+        drawn = np.zeros((*out.shape[1:], 4), np.float32)
+        _warped(mixed, transform, drawn)
+        cv2.transpose(drawn.reshape(-1, 4), out[at : at + 4].reshape(4, -1))
+    for plane, into in zip(planes[four:], out[four:], strict=True):
+        _warped(plane, transform, into)
 
 
 def _warped(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINEAR) -> None:
@@ -151,17 +179,20 @@ def carried(point: Array, transform: Array) -> Array:
 def reach(transform: Array, size: tuple[int, int]) -> float:
     """How far the transform takes the corner of a picture (width, height) that it takes furthest, px."""
     right, bottom = size[0] - 1, size[1] - 1
-    corners = np.array([(0, right, 0, right), (0, 0, bottom, bottom), (1, 1, 1, 1)], np.float64)
-    seen = transform @ corners
-    away = seen[:2] / seen[2] - corners[:2]
-    return math.sqrt((away * away).sum(axis=0).max())
+    return max(math.hypot(*_away(transform, x, y)) for x, y in ((0, 0), (right, 0), (0, bottom), (right, bottom)))
 
 
 def whole(transform: Array, size: tuple[int, int]) -> tuple[int, int]:
     """The shift in whole px, right and down, that is nearest to what becomes of the middle of a picture."""
-    x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
-    right, down, far = (transform @ (x, y, 1.0)).tolist()
-    return round(right / far - x), round(down / far - y)
+    right, down = _away(transform, (size[0] - 1) / 2, (size[1] - 1) / 2)
+    return round(right), round(down)
+
+
+def _away(transform: Array, x: float, y: float) -> tuple[float, float]:
+    """How far the transform takes a point, to the right and down."""
+    (a, b, right), (c, d, down), (p, q, r) = transform.tolist()
+    far = p * x + q * y + r
+    return (a * x + b * y + right) / far - x, (c * x + d * y + down) / far - y
 
 
 def shifted(right: float, down: float) -> Array:

@@ -56,6 +56,13 @@ def test_new_ground_is_what_the_frame_shows() -> None:
     assert np.abs(shown - later)[2:-2, 2:125].max() < 0.05
 
 
+def test_a_leap_beyond_all_that_is_known_begins_anew() -> None:
+    ground = Ground(120, 160)
+    played(ground, [0.0, 1.5, 180.0, 180.5])
+    later = seen(181)
+    assert np.abs(ground.read(shifted(181, 0), later + np.float32(0.2)) - later)[2:-2, 2:-2].max() < 0.05
+
+
 def test_what_a_shake_leaves_out_for_a_moment_is_not_forgotten() -> None:
     ground = Ground(120, 160)
     played(ground, [0.0, 6.0])
@@ -77,6 +84,18 @@ def test_new_ground_is_a_running_mean_at_first() -> None:
     error = np.abs(ground.read(shifted(40, 0), still) - still)
     assert error[new].mean() < 0.06  # one frame's noise alone makes 0.08, ten frames' 0.025
     assert error[old].mean() < 0.03
+
+
+@pytest.mark.parametrize(("logit", "times"), [(-9.0, 1.0), (-7.0, 1.0), (0.0, 3.0), (9.0, 3.0)])
+def test_where_gas_may_be_old_ground_fades_faster(logit: float, times: float) -> None:
+    ground, frame, view = Ground(120, 160), seen(0), shifted(2.5, 1.0)
+    ground.write(STILL, frame, frame, frame, NO_GAS, (1 / 15, 0.0))
+    for i in range(3):
+        given = ground.read(view, frame).copy()
+        logits = np.full_like(NO_GAS, logit if i else -9.0)
+        ground.write(view, given + np.float32(0.5), given, given + np.float32(0.01), logits, (1 / 15, 20 + i / 15))
+    inner = np.s_[8:-8, 8:-8]
+    np.testing.assert_allclose((ground.read(view, frame) - given)[inner], 0.01 * times, rtol=0.01)
 
 
 def test_a_gain_step_reaches_it() -> None:
