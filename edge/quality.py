@@ -27,7 +27,6 @@ LEVEL = 1 / 255  # one grey level
 FLAT = 0.7 * LEVEL  # standard deviation below which a picture shows no scene
 BLACK, WHITE = 8 * LEVEL, 247 * LEVEL  # means of a flat picture beyond which it is dark or saturated
 FROZEN_S = 1.0  # identical pictures for longer: the camera hangs; shorter runs come from codecs and frame-rate changes
-ROWS = 16  # one row of so many nearly always tells that two pictures differ
 HELD_S = 0.25  # identical pictures for this long, then a jump: a shutter event behind a held picture
 
 STEP = 2 * LEVEL  # mean change from one frame to the next below which nothing happened to the whole view
@@ -135,7 +134,7 @@ class Watch:
     def _held(self, image: Array, captured: float) -> float:
         """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""
         before, self._image = self._image, image
-        if before is not None and np.array_equal(before[::ROWS], image[::ROWS]) and np.array_equal(before, image):
+        if before is not None and same(before, image):
             return 0.0
         held = captured - self._same_since if before is not None else 0.0
         self._same_since = captured
@@ -176,6 +175,12 @@ def middle_shift(transform: Array, width: int, height: int) -> float:
     """How far a transform takes the middle of a picture, px."""
     middle = np.array([(width / 2, height / 2)])
     return float(np.hypot(*(carried(middle, transform) - middle)[0]))
+
+
+def same(before: Array, after: Array) -> bool:
+    """Whether two pictures are equal; the row in the middle nearly always tells that they are not."""
+    middle, now = (picture[len(picture) // 2].tobytes() for picture in (before, after))
+    return middle == now and np.array_equal(before, after)
 
 
 def nothing(image: Array, mean: float) -> Quality:
