@@ -97,7 +97,7 @@ class Steady:
             return Sight(State.STILL, self._view)
         fit = key.fit(structure, STILL if prior is None or not told else prior)
         away = key.way(fit.matrix)
-        if not fit.good or fit.rest > UNEXPLAINED * key.rest(structure) or away < max(LEFT, SURE * fit.sigma):
+        if not fit.good or away < max(LEFT, SURE * fit.sigma) or fit.rest > UNEXPLAINED * key.rest(structure):
             self._off = 0
             if captured - self._keyed > RENEW_S:
                 self._renew(structure, captured, self._view)
