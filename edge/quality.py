@@ -90,8 +90,10 @@ class Watch:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
         motion, sight = self._motion(plane, captured, prior)
+        change = 0.0 if self._small is None else mean_change(self._small, small)
         before = self._before(small, plane.shape, sight)
-        verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
+        known = change if before is self._small else None
+        verdict = compare(before, small, known) if before is not None else Verdict(Quality.GOOD)
         if verdict.quality & Quality.CUT and sight.state is State.MOVING:
             verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
         if verdict.quality:
@@ -105,7 +107,7 @@ class Watch:
         self._small, self._sight = small, sight
         quality = verdict.quality | motion
         # 16 bits come without a codec, and their noise may be far below one level of the plane
-        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
+        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured, change)
         if stuck or captured - self._same_since > FROZEN_S:
             quality |= Quality.FROZEN
         if self._view.changed if quality else self._view.step(small, captured):
@@ -190,16 +192,23 @@ def nothing(image: Array, mean: float) -> Quality:
     return Quality.DARK if mean < 0.5 or not image.any() else Quality.SATURATED
 
 
-def compare(before: Array, after: Array) -> Verdict:
-    """Did the whole view change at once, and was it the camera's gain or another view?"""
-    change = cv2.absdiff(before, after)
-    mean_change = float(cv2.mean(change)[0])
-    if mean_change < STEP:
+def mean_change(before: Array, after: Array) -> float:
+    """By how much two pictures differ, on the mean."""
+    return float(cv2.mean(cv2.absdiff(before, after))[0])
+
+
+def compare(before: Array, after: Array, change: float | None = None) -> Verdict:
+    """Did the whole view change at once, and was it the camera's gain or another view? `change` is their mean change,
+    where it is known."""
+    if change is None:
+        change = mean_change(before, after)
+    if change < STEP:
         return Verdict(Quality.GOOD)
     if likeness(before, after) < LIKENESS:
-        return Verdict(Quality.CUT if float((change > CUT_LEVEL).mean()) > CUT_SHARE else Quality.GOOD)
+        far = cv2.absdiff(before, after) > CUT_LEVEL
+        return Verdict(Quality.CUT if float(far.mean()) > CUT_SHARE else Quality.GOOD)
     gain, offset = affine(before, after)
-    if float(np.abs(after - (gain * before + offset)).mean()) < AFFINE * mean_change:
+    if float(np.abs(after - (gain * before + offset)).mean()) < AFFINE * change:
         return Verdict(Quality.GAIN, (gain, offset))
     return Verdict(Quality.GOOD)
 
