@@ -44,6 +44,7 @@ class Ground:
     def reset(self) -> None:
         """Forget all ground."""
         self._age.fill(UNSEEN)
+        self._ahead = False  # the view stands, and what is given out next is newer than the canvas
         self._view: Array | None = None  # that the canvas is for, its margin apart; None: nothing is known
         self._last: Array = STILL  # view of the last step
         self._known: tuple[Array, Array, Array | None] | None = None  # a view, the canvas', and what lies between
@@ -51,11 +52,13 @@ class Ground:
 
     def rescale(self, gain: float, offset: float) -> None:
         """x -> gain x + offset."""
+        self._settle()
         self._canvas *= np.float32(gain)
         self._canvas += np.float32(offset)
 
     def arrays(self) -> dict[str, Array]:
         """All that is remembered, to be copied from or into."""
+        self._settle()
         return {"canvas": self._canvas, "age": self._age}
 
     def cursor(self) -> Array:
@@ -75,9 +78,11 @@ class Ground:
             return frame
         transform = self._onto(view)
         if transform is None:
-            np.copyto(self._out, self._canvas[self._inner])
+            if not self._ahead:
+                np.copyto(self._out, self._canvas[self._inner])
             self._young = self._age[self._inner]
         else:
+            self._settle()
             self._young, onto = np.empty(self._out.shape, np.float32), ONTO_CANVAS @ transform
             self._young.fill(UNSEEN)
             draw(self._canvas, onto, self._out)
@@ -101,7 +106,8 @@ class Ground:
             return
         transform = self._onto(view)
         if transform is None and self._even:
-            np.copyto(self._canvas[self._inner], changed)
+            np.copyto(self._out, changed)
+            self._ahead = True
             return
         if self._even:
             self._age[self._inner] = self._young[self._young >= 0] = min(clock[1], BACKGROUND_S)
@@ -112,6 +118,12 @@ class Ground:
             self._follow(view, transform, resting)
         elif self._age[self._inner].min() >= min(clock[1], BACKGROUND_S):
             self._even = True
+
+    def _settle(self) -> None:
+        """Lay what a view that stands has made of the background onto the canvas, which nobody looked at so long."""
+        if self._ahead:
+            np.copyto(self._canvas[self._inner], self._out)
+            self._ahead = False
 
     def _faster(self, frame: Array, given: Array, changed: Array, logits: Array, clock: tuple[float, float]) -> Array:
         """The change (h, w) as much faster as the ground is younger, but never beyond the frame."""

@@ -14,7 +14,7 @@ import numpy as np
 from edge.records import Array
 
 BITS = 14  # beside the sign; of 15 the largest values might be rounded over the edge
-FINEST = -64  # power of two below which a step is all but zeros
+FINEST = -51  # power of two below which a step is all but zeros, and kept as such
 
 
 class Packed:
@@ -22,6 +22,7 @@ class Packed:
 
     def __init__(self, slots: int, shape: tuple[int, ...]) -> None:
         self.numbers: Array = np.zeros((slots, *shape), np.int16)
+        self._flat: Array = self.numbers.reshape(slots, -1)  # the same
         self.units: Array = np.ones(slots, np.float32)  # what 1 stands for in each place
 
     def __len__(self) -> int:
@@ -34,14 +35,20 @@ class Packed:
 
     def put(self, slot: int, values: Array) -> None:
         """Keep a step."""
-        _, exponent = math.frexp(cv2.norm(values.ravel(), cv2.NORM_INF))
-        self.units[slot] = unit = np.float32(2.0 ** (max(exponent, FINEST) - BITS))
-        np.rint(values * (1 / unit), out=self.numbers[slot], casting="unsafe")
+        values = values.ravel()
+        largest = cv2.norm(values, cv2.NORM_INF)
+        _, exponent = math.frexp(largest)
+        self.units[slot] = unit = 2.0 ** (max(exponent, FINEST) - BITS)
+        # OpenCV's only way to multiply and round in one pass; it finds the largest value once more, and divides by it
+        cv2.normalize(values, self._flat[slot], largest / unit, 0, cv2.NORM_INF, cv2.CV_16S)
 
     def get(self, slot: int, out: Array | None = None) -> Array:
         """A step, in `out` or in an array of its own."""
-        found: Array = np.multiply(self.numbers[slot], self.units[slot], out=out)
-        return found
+        if out is None:
+            out = np.empty(self.shape, np.float32)
+        np.copyto(out, self.numbers[slot])  # converts; multiplying at once would do so through a buffer
+        out *= self.units[slot]
+        return out
 
     def rescale(self, gain: float, offset: float) -> None:
         """x -> gain x + offset."""

@@ -27,7 +27,6 @@ LEVEL = 1 / 255  # one grey level
 FLAT = 0.7 * LEVEL  # standard deviation below which a picture shows no scene
 BLACK, WHITE = 8 * LEVEL, 247 * LEVEL  # means of a flat picture beyond which it is dark or saturated
 FROZEN_S = 1.0  # identical pictures for longer: the camera hangs; shorter runs come from codecs and frame-rate changes
-ROWS = 16  # one row of so many nearly always tells that two pictures differ
 HELD_S = 0.25  # identical pictures for this long, then a jump: a shutter event behind a held picture
 
 STEP = 2 * LEVEL  # mean change from one frame to the next below which nothing happened to the whole view
@@ -91,8 +90,10 @@ class Watch:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
         motion, sight = self._motion(plane, captured, prior)
+        change = 0.0 if self._small is None else mean_change(self._small, small)
         before = self._before(small, plane.shape, sight)
-        verdict = compare(before, small) if before is not None else Verdict(Quality.GOOD)
+        known = change if before is self._small else None
+        verdict = compare(before, small, known) if before is not None else Verdict(Quality.GOOD)
         if verdict.quality & Quality.CUT and sight.state is State.MOVING:
             verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
         if verdict.quality:
@@ -106,7 +107,7 @@ class Watch:
         self._small, self._sight = small, sight
         quality = verdict.quality | motion
         # 16 bits come without a codec, and their noise may be far below one level of the plane
-        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured)
+        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured, change)
         if stuck or captured - self._same_since > FROZEN_S:
             quality |= Quality.FROZEN
         if self._view.changed if quality else self._view.step(small, captured):
@@ -135,7 +136,7 @@ class Watch:
     def _held(self, image: Array, captured: float) -> float:
         """For how long, up to the previous frame, the camera had repeated one picture; notes where a new one begins."""
         before, self._image = self._image, image
-        if before is not None and np.array_equal(before[::ROWS], image[::ROWS]) and np.array_equal(before, image):
+        if before is not None and same(before, image):
             return 0.0
         held = captured - self._same_since if before is not None else 0.0
         self._same_since = captured
@@ -178,6 +179,12 @@ def middle_shift(transform: Array, width: int, height: int) -> float:
     return float(np.hypot(*(carried(middle, transform) - middle)[0]))
 
 
+def same(before: Array, after: Array) -> bool:
+    """Whether two pictures are equal; the row in the middle nearly always tells that they are not."""
+    middle, now = (picture[len(picture) // 2].tobytes() for picture in (before, after))
+    return middle == now and np.array_equal(before, after)
+
+
 def nothing(image: Array, mean: float) -> Quality:
     """Of a picture that shows nothing: is it black or white? `mean` is that of the plane."""
     if image.dtype == np.uint8:  # the plane may have been turned over
@@ -185,16 +192,23 @@ def nothing(image: Array, mean: float) -> Quality:
     return Quality.DARK if mean < 0.5 or not image.any() else Quality.SATURATED
 
 
-def compare(before: Array, after: Array) -> Verdict:
-    """Did the whole view change at once, and was it the camera's gain or another view?"""
-    change = cv2.absdiff(before, after)
-    mean_change = float(cv2.mean(change)[0])
-    if mean_change < STEP:
+def mean_change(before: Array, after: Array) -> float:
+    """By how much two pictures differ, on the mean."""
+    return float(cv2.mean(cv2.absdiff(before, after))[0])
+
+
+def compare(before: Array, after: Array, change: float | None = None) -> Verdict:
+    """Did the whole view change at once, and was it the camera's gain or another view? `change` is their mean change,
+    where it is known."""
+    if change is None:
+        change = mean_change(before, after)
+    if change < STEP:
         return Verdict(Quality.GOOD)
     if likeness(before, after) < LIKENESS:
-        return Verdict(Quality.CUT if float((change > CUT_LEVEL).mean()) > CUT_SHARE else Quality.GOOD)
+        far = cv2.absdiff(before, after) > CUT_LEVEL
+        return Verdict(Quality.CUT if float(far.mean()) > CUT_SHARE else Quality.GOOD)
     gain, offset = affine(before, after)
-    if float(np.abs(after - (gain * before + offset)).mean()) < AFFINE * mean_change:
+    if float(np.abs(after - (gain * before + offset)).mean()) < AFFINE * change:
         return Verdict(Quality.GAIN, (gain, offset))
     return Verdict(Quality.GOOD)
 

@@ -208,10 +208,12 @@ class Ring:
 
     def _nearest(self, captured: float, lag: float) -> int | None:
         """The slot that answers a lag, None where no age is fit."""
-        ages = captured - self._captured
-        fit = (ages >= YOUNGEST * lag) & (ages <= OLDEST * lag)
-        slot = int(np.argmin(np.where(fit, np.abs(ages - lag), np.inf)))
-        return slot if fit[slot] else None
+        found, least = None, math.inf
+        for slot, then in enumerate(self._captured.tolist()):  # so few are quicker without numpy
+            age = captured - then
+            if YOUNGEST * lag <= age <= OLDEST * lag and abs(age - lag) < least:
+                found, least = slot, abs(age - lag)
+        return found
 
     def _arrays(self) -> dict[str, Array]:
         history = {f"history/{source}": kept.numbers for source, kept in self._history.items()}

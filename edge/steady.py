@@ -14,7 +14,8 @@ import enum
 from dataclasses import dataclass
 
 from edge.records import Array
-from edge.registration import Fit, Key, Structure
+from edge.registration import Fit, Key
+from edge.structure import Structure
 from edge.warp import STILL, between, inverse
 
 # px are those of the reduced pictures that registration compares
@@ -96,7 +97,7 @@ class Steady:
             return Sight(State.STILL, self._view)
         fit = key.fit(structure, STILL if prior is None or not told else prior)
         away = key.way(fit.matrix)
-        if not fit.good or fit.rest > UNEXPLAINED * key.rest(structure) or away < max(LEFT, SURE * fit.sigma):
+        if not fit.good or away < max(LEFT, SURE * fit.sigma) or fit.rest > UNEXPLAINED * key.rest(structure):
             self._off = 0
             if captured - self._keyed > RENEW_S:
                 self._renew(structure, captured, self._view)

@@ -8,7 +8,6 @@ bits that it never comes to rest, such as H.264 at 200 kbit/s, cannot be told fr
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from edge.records import Array
@@ -26,22 +25,21 @@ class Stuck:
 
     def __init__(self) -> None:
         self._stuck = False
-        self._last: Array | None = None
         self._began = 0.0  # the window, in capture time
         self._low: Array = np.zeros(0)  # of each cell in the window
         self._high: Array = np.zeros(0)
         self._change, self._frames = 0.0, 0  # in the window: sum of the mean changes, and of how many
 
-    def step(self, small: Array, captured: float) -> bool:
-        """Whether the camera has repeated one picture for at least WINDOW_S."""
-        if self._last is None:
+    def step(self, small: Array, captured: float, change: float) -> bool:
+        """Whether the camera has repeated one picture for at least WINDOW_S; `change` is the mean change since the one
+        before."""
+        if not self._low.size:
             self._begin(captured, small)
             return False
         np.minimum(self._low, small, out=self._low)
         np.maximum(self._high, small, out=self._high)
-        self._change += float(cv2.mean(cv2.absdiff(small, self._last))[0])
+        self._change += change
         self._frames += 1
-        self._last = small
         over = captured - self._began >= WINDOW_S
         if (over or self._stuck) and self._frames >= FRAMES:
             self._stuck = self._calm(MEAN if over else ROUSED * MEAN)
@@ -50,7 +48,7 @@ class Stuck:
         return self._stuck
 
     def _begin(self, captured: float, small: Array) -> None:
-        self._began, self._last = captured, small
+        self._began = captured
         self._low, self._high = small.copy(), small.copy()
         self._change, self._frames = 0.0, 0
 

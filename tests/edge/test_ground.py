@@ -105,6 +105,27 @@ def test_a_gain_step_reaches_it() -> None:
     np.testing.assert_allclose(ground.read(STILL, seen(0)), 0.5 * seen(0) + 0.25, atol=1e-6)
 
 
+def stood() -> Ground:
+    """A background 0.2 above seen(0), after three steps of a view that stands."""
+    ground, frame = Ground(120, 160), seen(0)
+    for more in (0.0, 0.1, 0.2):
+        given = ground.read(STILL, frame)
+        ground.write(STILL, frame, given, frame + np.float32(more), NO_GAS, (1 / 15, more))
+    return ground
+
+
+def test_the_last_step_before_a_view_moves_a_gain_step_or_a_dump_counts() -> None:
+    made = seen(0) + np.float32(0.2)
+    np.testing.assert_array_equal(stood().read(shifted(4, 0), seen(4))[:, :150], made[:, 4:154])
+    brighter, loaded, ground = stood(), Ground(120, 160), stood()
+    brighter.rescale(0.5, 0.25)
+    np.testing.assert_allclose(brighter.read(STILL, seen(0)), 0.5 * made + 0.25, atol=1e-6)
+    for name, array in loaded.arrays().items():
+        np.copyto(array, ground.arrays()[name])
+    loaded.resume(ground.cursor())
+    np.testing.assert_array_equal(loaded.read(STILL, seen(0)), made)
+
+
 def test_the_canvas_has_room_for_a_shake() -> None:
     assert MARGIN >= 9  # px, three times the shake that is to be followed
 
