@@ -23,9 +23,12 @@ from edge.approach import Approach
 from edge.motion import spread_corners, track
 from edge.points import Points
 from edge.records import Array
-from edge.structure import Structure, gathered
 from edge.warp import in_cells, inverse, shifted
 
+REDUCED = 160  # widest that pictures are compared at, px
+COARSE = 4.0  # px of the reduced picture: structure finer than about this counts
+CONTRAST = 32.0  # grey levels of the standard deviation in the 8 bits that corners are tracked in
+AROUND = 21, 21  # px that such a mean is taken over: what is further off weighs next to nothing
 STEPS = 4  # of Gauss and Newton
 CLOSE, SETTLED = 0.08, 0.1  # px: a smaller step is the last; after a larger one it has not come to rest
 SOME = 6  # of so many points one tells the usual difference well enough
@@ -62,6 +65,25 @@ class Fit:
 NOWHERE = Fit(np.eye(3), 0.0, 0.0, np.inf, np.inf)
 
 
+class Structure:
+    """What of a plane (h, w) float32 0..1 is compared."""
+
+    def __init__(self, plane: Array) -> None:
+        height, width = plane.shape
+        self.plane = width, height
+        shrink = min(1.0, REDUCED / width)
+        self.size = round(width * shrink), round(height * shrink)
+        self.scale = width / self.size[0], height / self.size[1]  # px of the plane in one of these
+        small = plane if shrink == 1 else cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
+        self.detail: Array = small - cv2.GaussianBlur(small, AROUND, COARSE)
+
+    def eight_bits(self) -> Array:
+        """For the tracker."""
+        gain = CONTRAST / max(float(self.detail.std()), 1e-6)
+        grey: Array = np.clip(128 + gain * self.detail, 0, 255).astype(np.uint8)
+        return grey
+
+
 class Key:
     """A picture that others are laid over."""
 
@@ -77,7 +99,7 @@ class Key:
         moved = np.stack((one, none, x, -y, x, y, none)), np.stack((none, one, y, x, -y, x, none))
         # step' spread step: mean square way of it
         self._spread: Array = sum(((way * weight) @ way.T).astype(np.float64) for way in moved)
-        self._first: tuple[Array, Array] | None = None  # (7, h w) and (7,): a picture, less what it is here -> `nudge`
+        self._inverse: Array | None = None  # (7, N): differences -> the first step
         self._approach: Approach | None = None
         self._shaken = False  # the last picture was not where it was expected, but the approach found it
         self._corners: tuple[Array, Array] | None = None  # the picture in 8 bits, and its corners
@@ -121,15 +143,12 @@ class Key:
         return float(np.square(structure.detail.take(self._points.cells) - self._points.values).mean())
 
     def nudge(self, structure: Structure) -> float:
-        """How far the first step of a fit would take the structure, px of the reduced picture; next to free, since it
-        is one product with the picture: its structure need not be known."""
-        if self._first is None:
-            points = self._points
-            normal = ridged(points.slopes @ points.slopes.T, TIGHT * CORRELATED * QUIET**2)
-            inverse = np.linalg.solve(normal, points.slopes)  # differences -> the step
-            self._first = gathered(inverse, points.cells, structure.size), inverse @ points.values
-        steps, own = self._first
-        return self._length(steps @ structure.small.ravel() - own)
+        """How far the first step of a fit would take the structure, px of the reduced picture; next to free."""
+        slopes = self._points.slopes
+        if self._inverse is None:
+            normal = ridged(slopes @ slopes.T, TIGHT * CORRELATED * QUIET**2)
+            self._inverse = np.linalg.solve(normal, slopes)
+        return self._length(self._inverse @ (structure.detail.take(self._points.cells) - self._points.values))
 
     def way(self, transform: Array) -> float:
         """How far a transform between planes takes the structure of the key, px of the reduced picture, root mean

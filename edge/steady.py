@@ -14,8 +14,7 @@ import enum
 from dataclasses import dataclass
 
 from edge.records import Array
-from edge.registration import Fit, Key
-from edge.structure import Structure
+from edge.registration import Fit, Key, Structure
 from edge.warp import STILL, between, inverse
 
 # px are those of the reduced pictures that registration compares

@@ -8,7 +8,7 @@ import pytest
 
 from edge.approach import Approach
 from edge.records import STILL, Array
-from edge.structure import Structure
+from edge.registration import Structure
 from edge.warp import shifted
 from tests.edge import scenes
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from edge.records import STILL, Array
-from edge.registration import Key
+from edge.registration import Key, Structure
 from edge.steady import Sight, State, Steady
-from edge.structure import Structure, gathered
 from edge.warp import between, carried, reach
 from tests.edge import scenes
 
@@ -142,11 +141,3 @@ def test_corners_that_move_are_a_doubt_and_no_more_than_that() -> None:
     steady.step(plane(placed(), 0), 0.0)
     assert steady.told(True, 0.1) is State.LOST
     assert steady.told(False, 0.2) is State.STILL
-
-
-def test_a_product_with_the_picture_stands_for_one_with_its_detail() -> None:
-    rng = np.random.default_rng(0)
-    structure, weights = Structure(rng.random((30, 40), np.float32)), rng.random((2, 400))
-    cells = rng.choice(30 * 40, 400, replace=False)
-    made = gathered(weights, cells, structure.size) @ structure.small.ravel()
-    np.testing.assert_allclose(made, weights @ structure.detail.take(cells), atol=1e-4)
