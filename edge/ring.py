@@ -146,16 +146,14 @@ class Ring:
         transform, way = moved
         out = buffer(threading.get_ident(), f"{name} drawn", past.shape)
         cell = self._size[1] / out.shape[3]  # px
-        if missing is self._zeros.get(name):
-            planes = past.reshape(-1, *past.shape[-2:])
-            if way is None:
-                draw_planes(planes, in_cells(transform, cell), out[0])
-            else:
-                draw_planes_aside(planes, (way[0] / cell, way[1] / cell), out[0])
-            return out
-        np.copyto(out, missing)
-        for plane, drawn in zip(past[0], out[0], strict=True):
-            draw(plane, in_cells(transform, cell), drawn)
+        if way is not None:
+            draw_planes_aside(past[0], (way[0] / cell, way[1] / cell), out[0], missing[0])
+        elif missing is self._zeros.get(name):
+            draw_planes(past[0], in_cells(transform, cell), out[0])
+        else:
+            np.copyto(out, missing)
+            for plane, drawn in zip(past[0], out[0], strict=True):
+                draw(plane, in_cells(transform, cell), drawn)
         return out
 
     def age(self, captured: float, lag: float) -> float | None:

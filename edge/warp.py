@@ -25,6 +25,7 @@ import numpy as np
 from edge.records import STILL, Array
 
 SLIGHT = 0.05  # cells: a turn or zoom that takes no corner further is less than what registration errs by
+NOTHING = np.float32(0)
 FINE = 65536  # parts of a px that a slide is told in: they are exact in the float32 that OpenCV takes it in
 
 __all__ = [
@@ -101,18 +102,23 @@ def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
         _copied(plane, way, out, *window)
 
 
-def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array) -> None:
-    """As `draw_planes`, by a shift to the right and down."""
+def draw_planes_aside(
+    planes: Array, way: tuple[float, float], out: Array, missing: Array | np.float32 = NOTHING
+) -> None:
+    """As `draw_planes`, by a shift to the right and down; `missing` (C, h, w) where they have nothing."""
     count, height, width = planes.shape
+    missing = np.broadcast_to(missing, out.shape)
     if (window := slid(way, planes.shape[1:], out.shape[1:])) is None:
-        out.fill(0)
+        np.copyto(out, missing)
         return
     rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
     all_rows = slice(rows.start, rows.stop + (count - 1) * height)
     _copied(planes.reshape(-1, width), way, out.reshape(-1, width), all_rows, columns)
-    for rim in (out[:, : rows.start], out[:, rows.stop :], out[:, :, : columns.start], out[:, :, columns.stop :]):
-        if rim.size:
-            rim.fill(0)
+    above, below = np.s_[:, : rows.start], np.s_[:, rows.stop :]
+    left, right = np.s_[:, :, : columns.start], np.s_[:, :, columns.stop :]
+    for rim in (above, below, left, right):
+        if out[rim].size:
+            out[rim] = missing[rim]
 
 
 def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
