@@ -139,8 +139,8 @@ class Ground:
     def _boost(self, logits: Array | None, clock: tuple[float, float]) -> Array:
         """How many times faster than the graph thinks the background grows, (h, w); under gas, where there is any,
         FADING times."""
-        young = self._young if self._youngest >= 0 else np.maximum(self._young, 0)
-        boost: Array = young + np.float32(clock[0] + 1e-6)
+        boost: Array = self._young.copy() if self._youngest >= 0 else np.maximum(self._young, 0)
+        boost += np.float32(clock[0] + 1e-6)
         np.divide(np.float32(min(clock[1], BACKGROUND_S) + clock[0]), boost, out=boost)
         if logits is not None:
             height, width = boost.shape

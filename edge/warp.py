@@ -25,7 +25,6 @@ import numpy as np
 from edge.records import STILL, Array
 
 SLIGHT = 0.05  # cells: a turn or zoom that takes no corner further is less than what registration errs by
-NOTHING = np.float32(0)
 FINE = 65536  # parts of a px that a slide is told in: they are exact in the float32 that OpenCV takes it in
 
 __all__ = [
@@ -102,14 +101,11 @@ def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
         _copied(plane, way, out, *window)
 
 
-def draw_planes_aside(
-    planes: Array, way: tuple[float, float], out: Array, missing: Array | np.float32 = NOTHING
-) -> None:
-    """As `draw_planes`, by a shift to the right and down; `missing` (C, h, w) where they have nothing."""
+def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array, missing: Array | None = None) -> None:
+    """As `draw_planes`, by a shift to the right and down; `missing` (C, h, w), if given, where they have nothing."""
     count, height, width = planes.shape
-    missing = np.broadcast_to(missing, out.shape)
     if (window := slid(way, planes.shape[1:], out.shape[1:])) is None:
-        np.copyto(out, missing)
+        np.copyto(out, 0 if missing is None else missing)
         return
     rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
     all_rows = slice(rows.start, rows.stop + (count - 1) * height)
@@ -117,8 +113,8 @@ def draw_planes_aside(
     above, below = np.s_[:, : rows.start], np.s_[:, rows.stop :]
     left, right = np.s_[:, :, : columns.start], np.s_[:, :, columns.stop :]
     for rim in (above, below, left, right):
-        if out[rim].size:
-            out[rim] = missing[rim]
+        if (part := out[rim]).size:
+            part[...] = 0 if missing is None else missing[rim]
 
 
 def slide(transform: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
