@@ -98,6 +98,7 @@ class Run:
     done: int = 0  # steps of this run alone
     history: tuple[dict[str, object], ...] = ()  # earlier runs on the same weights
     memory: Tensor | None = None  # what the last batch left behind
+    widened: str = ""  # which smaller student's weights it began with
 
     def save(self, path: Path) -> None:
         checkpoint = {
@@ -129,7 +130,8 @@ class Run:
     def record(self) -> dict[str, object]:
         """This run, for the provenance."""
         budget = {"planned_steps": self.planned} if self.planned else {"minutes": self.minutes}
-        return {**asdict(self.config), **budget, "steps": self.steps, "commit": commit()}
+        begun = {"widened_from": self.widened} if self.widened else {}
+        return {**asdict(self.config), **begun, **budget, "steps": self.steps, "commit": commit()}
 
     def extra(self) -> dict[str, object]:
         """What else a kind of run keeps in its checkpoint."""
@@ -275,7 +277,7 @@ def begin(run: Run, path: Path, device: str) -> None:
     weights, held = saved["ema"], saved.get("model", {})
     if isinstance(run.student, Student) and held.get("name") in SIZES and held["name"] != run.student.config.name:
         weights = widened(weights, revive(saved, path).config, run.student)
-        run.data += f"; widened from '{held['name']}'"
+        run.widened = held["name"]
     must_match(weights, run.student, path)
     for network in (run.student, run.ema):
         network.load_state_dict(weights)

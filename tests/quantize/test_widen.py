@@ -82,5 +82,5 @@ def test_a_run_of_a_bigger_size_begins_with_them_and_says_so(small: Student, tmp
     torch.save(saved, tmp_path / "small.pt")
     run = start(parser().parse_args(["--model", "base", "--device", "cpu", "--weights", str(tmp_path / "small.pt")]))
     assert (run.steps, run.history) == (7, ({"steps": 7},))
-    assert run.provenance()["data"] == "rendered plumes over procedural scenes; widened from 'small'"
+    assert run.record()["widened_from"] == "small"
     torch.testing.assert_close(step(run.ema)["key"], step(small)["key"], rtol=1e-3, atol=1e-3)
