@@ -32,7 +32,6 @@ __all__ = [
     "between",
     "carried",
     "draw",
-    "draw_aside",
     "draw_planes",
     "draw_planes_aside",
     "in_cells",
@@ -82,8 +81,10 @@ def draw(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINE
     """Draw a plane (h, w) into `out` (H, W); where the plane has nothing, `out` stays as it is."""
     if (way := slide(transform, out.shape)) is None:
         _warped(plane, transform, out, flags)
-    else:
-        draw_aside(plane, way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1])), out)
+        return
+    way = way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1]))
+    if (window := slid(way, plane.shape, out.shape)) is not None:
+        _copied(plane, way, out, *window)
 
 
 def draw_planes(planes: Array, transform: Array, out: Array) -> None:
@@ -93,12 +94,6 @@ def draw_planes(planes: Array, transform: Array, out: Array) -> None:
         _warped_planes(planes, transform, out)
     else:
         draw_planes_aside(planes, way, out)
-
-
-def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
-    """As `draw`, by a shift to the right and down."""
-    if (window := slid(way, plane.shape, out.shape)) is not None:
-        _copied(plane, way, out, *window)
 
 
 def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array, missing: Array | None = None) -> None:
