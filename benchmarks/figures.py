@@ -72,6 +72,7 @@ def accuracy_table(accuracy: Figures, baselines: Figures) -> str:
         ["", *(f"{method['method']}" for method in methods)],
         ["---", *("---:" for _ in methods)],
         ["SimGas, 8 clips: mean IoU", *(number(at(m, "simgas", "mean", "iou")) for m in methods)],
+        ["SimGas: its 95 % interval", *(interval(at(m, "simgas", "interval95", "iou")) for m in methods)],
         ["SimGas: mean J", *(number(at(m, "simgas", "mean", "j")) for m in methods)],
         ["SimGas: Boundary IoU", *(number(at(m, "simgas", "mean", "boundary_iou")) for m in methods)],
         ["SimGas: DAVIS F", *(number(at(m, "simgas", "mean", "boundary_f")) for m in methods)],
@@ -178,6 +179,11 @@ def only(method: Figures, name: str, key: str) -> Any:
 def number(value: float | None) -> str:
     """0.783, or a dash."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def interval(bounds: Sequence[float | None] | None) -> str:
+    """0.762 to 0.866, or a dash."""
+    return "–" if bounds is None or None in bounds else f"{number(bounds[0])} to {number(bounds[1])}"
 
 
 def percent(value: float | None) -> str:

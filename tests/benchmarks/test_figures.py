@@ -47,7 +47,12 @@ def results(model: str = "student.int8", sha256: str | None = None) -> dict[str,
 def accuracy() -> dict[str, Any]:
     """Of one method, over all footage."""
     return {
-        "simgas": {"mean": MASK, "clips": {"simgasvid1": {}}, "gas_free_false": 0.0123},
+        "simgas": {
+            "mean": MASK,
+            "interval95": {"iou": [0.7012, 0.8498]},
+            "clips": {"simgasvid1": {}},
+            "gas_free_false": 0.0123,
+        },
         "gasvid": {"mean": {"iou": 0.654}, "clips": {}},
         "god": {"clips": {"god_079": {"inside": 0.55, "touched": 0.9}}},
         "background": {"count": 84, "alarms": 2, "lit": 0.004},
@@ -81,6 +86,7 @@ def test_the_table_stands_between_its_marks_and_the_rest_is_left_alone(tmp_path:
     assert text.endswith("<!-- /figures -->\n\nMore.\n")
     assert "old" not in text
     assert "| SimGas, 8 clips: mean IoU | 0.789 | – |" in text
+    assert "| SimGas: its 95 % interval | 0.701 to 0.850 | – |" in text
     assert "| SimGas: gas-free frames with a mask | 1.2 % | 50.0 % |" in text
     assert "| GOD 079, real gas: mask inside the box | 55.0 % | – |" in text
     assert "| Gas-free thermal clips: false alarms | 2 in 84 clips | – |" in text
