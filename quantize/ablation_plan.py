@@ -14,7 +14,8 @@ import torch
 
 from quantize.dataset import Batch
 from quantize.recipe import TrainConfig
-from quantize.train import commit, parser
+from quantize.run import commit
+from quantize.train import parser
 from quantize.variants import Variant
 
 Line = dict[str, Any]

@@ -24,7 +24,8 @@ from edge.errors import FgstpError, ModelError
 from quantize.dataset import Batch
 from quantize.models import revive
 from quantize.rollout import Past, mask_figures, roll, stacked
-from quantize.train import Run, parser, start, train
+from quantize.run import Run
+from quantize.train import parser, start, train
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from quantize.correlation import unit
 from quantize.dataset import Batch, RenderedBatches
 from quantize.recipe import RECIPES
 from quantize.rollout import Past, batch_loss, unroll
+from quantize.run import Run
 from quantize.teacher import ConsecutiveCorrelation, Teacher, TeacherConfig, pack, unpack
-from quantize.train import Run
 from tests.quantize.networks import tiny_teacher
 
 

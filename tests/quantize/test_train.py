@@ -15,8 +15,9 @@ from quantize.dataset import Clips, RenderedBatches
 from quantize.losses import mask_loss, targets
 from quantize.recipe import TrainConfig
 from quantize.rollout import Past, batch_loss, clip_areas, unroll, validate
+from quantize.run import Run
 from quantize.student import Student
-from quantize.train import Run, parser, start, train
+from quantize.train import parser, start, train
 
 
 def test_unknown_pixels_cost_nothing() -> None:
