@@ -6,9 +6,11 @@ no sharpness, and is drawn anew only where the view has turned or zoomed away fr
 
 Ground that has come into view has no background; the present frame stands in, and begins one. The graph knows one age
 for the whole view; where the ground is younger, its change is scaled up to what a running mean would have made. Ages
-are told in cells, whether a px was seen at all to the px: ground that was not is far below all grey. What may be gas is let in slowly, or a still plume would vanish; here that goes faster, since an edge that does not quite fit
-its past looks like gas, and must not do so for a minute. A view that never moves is remembered bit for bit, as if all
-this were not here.
+are told in cells; whether ground was ever seen is told to the px, by a grey far below all others. What may be gas is
+let in slowly, or a still plume would vanish; here that goes faster, since an edge that does not quite fit its past
+looks like gas, and must not do so for a minute. A view that moves takes a change in every other frame, at 15 a second,
+for twice the time: the background is slow. A view that never moves is remembered bit for bit, as if all this were not
+here.
 """
 
 from __future__ import annotations

@@ -141,7 +141,8 @@ def slid(way: tuple[float, float], size: tuple[int, ...], room: tuple[int, ...])
 
 
 def aside(plane: Array, way: tuple[float, float], rows: slice, columns: slice, into: Array | None = None) -> Array:
-    """What `slid` says that a plane (h, w) fills when drawn aside, in `into` or in an array that is not to be changed."""
+    """What a plane (h, w) drawn aside fills of the rows and columns that `slid` gives, in `into` or in an array that is
+    not to be written into."""
     x, y = columns.start + way[0], rows.start + way[1]
     width, height = columns.stop - columns.start, rows.stop - rows.start
     if x != int(x) or y != int(y):
