@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 
 from edge.records import Array
-from edge.warp import STILL, aside, between, draw, draw_aside, in_cells, inverse, reach, shifted, slid, slide, whole
+from edge.warp import STILL, aside, between, draw, in_cells, inverse, reach, shifted, slid, slide, whole
 
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
-EVERY_S = 0.09  # what a moving view changes is taken in so often, for all the time since
+EVERY_S = 0.18  # a moving view has its change taken in so often, for all the time since
 CELL = 2  # px, of the cells that ages and gas are told in; sizes and the margin are multiples of it
 FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
 NO_GAS = -8.0  # logit of a probability that makes no difference to that
@@ -139,11 +139,17 @@ class Ground:
     def _show(self, plane: Array, cell: int, motion: Motion, out: Array) -> Array:
         """The canvas, or ages in cells of so many px, as a view shows them, in `out`."""
         transform, way = motion
-        out.fill(UNSEEN)
-        if way is not None:
-            draw_aside(plane, ((MARGIN + way[0]) / cell, (MARGIN + way[1]) / cell), out)
-        elif transform is not None:
+        if way is None:
+            assert transform is not None
+            out.fill(UNSEEN)
             draw(plane, in_cells(ONTO_CANVAS @ transform, cell), out)
+            return out
+        onto = (MARGIN + way[0]) / cell, (MARGIN + way[1]) / cell
+        window = slid(onto, plane.shape, out.shape)
+        if window != (slice(0, out.shape[0]), slice(0, out.shape[1])):
+            out.fill(UNSEEN)
+        if window is not None:
+            aside(plane, onto, *window, out[window])
         return out
 
     def _take(

@@ -74,7 +74,7 @@ class Watch:
         self._levels = 0.0, 0.0  # mean and standard deviation of the same
         self._sight: Sight | None = None  # of the same
         self._same_since = 0.0
-        self._stuck = Stuck()
+        self._stuck: Stuck | None = None  # for a view that does not move
         self._steady = Steady()
         self._anchor: tuple[float, Array, Array] | None = None  # what motion is measured against: time, picture, view
         self._moved: tuple[bool, ...] = ()  # the last three looks
@@ -93,13 +93,14 @@ class Watch:
         motion, sight = self._motion(plane, captured, prior)
         if sight.state is State.MOVING:
             verdict = self._brightened(small, (mean, deviation), plane.shape, sight)
-            stuck, self._stuck = False, Stuck()
+            stuck, self._stuck = False, None
         else:
             change = 0.0 if self._small is None else mean_change(self._small, small)
             before = self._before(small, plane.shape, sight)
             known = change if before is self._small else None
             verdict = compare(before, small, known) if before is not None else Verdict(Quality.GOOD)
             # 16 bits come without a codec, and their noise may be far below one level of the plane
+            self._stuck = self._stuck or Stuck()
             stuck = image.dtype == np.uint8 and self._stuck.step(small, captured, change)
         if verdict.quality:
             self._anchor, self._moved = None, ()
@@ -127,7 +128,7 @@ class Watch:
     def _brightened(self, small: Array, levels: tuple[float, float], shape: tuple[int, ...], sight: Sight) -> Verdict:
         """Whether a view that moves has changed its gain; it shows the same ground, however fast, and nothing is cut.
         A gain step changes the mean and the deviation by as much as the picture at least: few are worth drawing it."""
-        if sum(abs(now - then) for now, then in zip(levels, self._levels, strict=True)) < STEP:
+        if abs(levels[0] - self._levels[0]) + abs(levels[1] - self._levels[1]) < STEP:
             return Verdict(Quality.GOOD)
         before = self._before(small, shape, sight)
         verdict = Verdict(Quality.GOOD) if before is None else compare(before, small)

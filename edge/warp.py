@@ -33,7 +33,6 @@ __all__ = [
     "between",
     "carried",
     "draw",
-    "draw_aside",
     "draw_planes",
     "draw_planes_aside",
     "in_cells",
@@ -84,11 +83,7 @@ def draw(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINE
     if (way := slide(transform, out.shape)) is None:
         _warped(plane, transform, out, flags)
         return
-    draw_aside(plane, way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1])), out)
-
-
-def draw_aside(plane: Array, way: tuple[float, float], out: Array) -> None:
-    """As `draw`, by a shift to the right and down."""
+    way = way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1]))
     if (window := slid(way, plane.shape, out.shape)) is not None:
         aside(plane, way, *window, out[window])
 
