@@ -26,7 +26,7 @@ from edge.warp import STILL, aside, between, draw, in_cells, inverse, reach, shi
 MARGIN = 16  # px around the view
 ASTRAY = 8.0  # px that the middle of the view may be off the canvas', and a corner when that has been made good
 BACKGROUND_S = 6.0  # the graph's: time constant of the background, up to which it is a running mean
-EVERY_S = 0.18  # a moving view has its change taken in so often, for all the time since
+EVERY_S = 0.09  # a moving view has its change taken in so often, for all the time since
 CELL = 2  # px, of the cells that ages and gas are told in; sizes and the margin are multiples of it
 FADING = np.float32(3.0)  # times faster a ghost fades than where the view stands: moving pictures never quite fit
 NO_GAS = -8.0  # logit of a probability that makes no difference to that
