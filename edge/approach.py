@@ -11,13 +11,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge.records import Array
-from edge.warp import draw, in_cells, shifted
+from edge.records import STILL, Array
+from edge.warp import shifted
 
 CELL = 2.5  # px of a reduced picture in one of these, each way; 64 x 48 are transformed twice as fast as 80 x 60
 FURTHEST = 5  # cells that the way may be; so wide a rim of the key is left out, and what is compared stays the same
 WINDOW = 2 * FURTHEST + 1  # ways that are looked at, each way
 CLIPPED = 3.0  # mean sizes that a cell may have
+TO_PX: Array = np.array([[CELL, 0, (CELL - 1) / 2], [0, CELL, (CELL - 1) / 2], [0, 0, 1]])  # from cells
 WHITE = 0.3  # mean sizes of a frequency below which it is noise, and counts for less
 
 
@@ -39,8 +40,9 @@ class Approach:
     def find(self, detail: Array, start: Array) -> Array | None:
         """A warp, px of the reduced key -> px of the reduced picture, that turns and zooms as `start` does; None where
         it is not near it."""
-        seen = np.zeros(self._spectrum.shape, np.float32)
-        draw(reduced(detail), in_cells(start, CELL), seen)
+        start = start.copy()
+        start[:2, 2] = np.rint(start[:2, 2])  # px of a slide meet the cells as those of the key do
+        seen = reduced(detail, start)
         np.maximum(np.minimum(seen, self._most, out=seen), -self._most, out=seen)
         alike = cv2.idft(cv2.mulSpectrums(cv2.dft(seen), self._spectrum, 0, conjB=True))
         _, _, _, (x, y) = cv2.minMaxLoc(alike[:WINDOW, :WINDOW])
@@ -55,7 +57,8 @@ def peak(before: float, most: float, after: float) -> float:
     return 0.5 * (after - before) / (2 * most - before - after + 1e-12)
 
 
-def reduced(detail: Array) -> Array:
-    """In cells; four px make one."""
+def reduced(detail: Array, warp: Array = STILL) -> Array:
+    """In cells, as a warp lays it, 0 beyond; four px make one."""
     size = max(WINDOW, round(detail.shape[1] / CELL)), max(WINDOW, round(detail.shape[0] / CELL))
-    return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_LINEAR))
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(detail, (warp @ TO_PX)[:2], size, flags=how))

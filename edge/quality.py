@@ -71,9 +71,10 @@ class Watch:
         """Forget the past: the next picture is compared with nothing."""
         self._image: Array | None = None  # the previous frame as it came
         self._small: Array | None = None  # and reduced; of the last frame that showed a scene
+        self._levels = 0.0, 0.0  # mean and standard deviation of the same
         self._sight: Sight | None = None  # of the same
         self._same_since = 0.0
-        self._stuck = Stuck()
+        self._stuck: Stuck | None = None  # for a view that does not move
         self._steady = Steady()
         self._anchor: tuple[float, Array, Array] | None = None  # what motion is measured against: time, picture, view
         self._moved: tuple[bool, ...] = ()  # the last three looks
@@ -90,12 +91,17 @@ class Watch:
             return Verdict(Quality.SHUTTER)  # the view before the shutter is kept, to be compared with what follows it
         self._contrast = deviation
         motion, sight = self._motion(plane, captured, prior)
-        change = 0.0 if self._small is None else mean_change(self._small, small)
-        before = self._before(small, plane.shape, sight)
-        known = change if before is self._small else None
-        verdict = compare(before, small, known) if before is not None else Verdict(Quality.GOOD)
-        if verdict.quality & Quality.CUT and sight.state is State.MOVING:
-            verdict = Verdict(Quality.GOOD)  # the same ground: a fast pan
+        if sight.state is State.MOVING:
+            verdict = self._brightened(small, (mean, deviation), plane.shape, sight)
+            stuck, self._stuck = False, None
+        else:
+            change = 0.0 if self._small is None else mean_change(self._small, small)
+            before = self._before(small, plane.shape, sight)
+            known = change if before is self._small else None
+            verdict = compare(before, small, known) if before is not None else Verdict(Quality.GOOD)
+            # 16 bits come without a codec, and their noise may be far below one level of the plane
+            self._stuck = self._stuck or Stuck()
+            stuck = image.dtype == np.uint8 and self._stuck.step(small, captured, change)
         if verdict.quality:
             self._anchor, self._moved = None, ()
             motion &= Quality.UNREGISTERED
@@ -104,10 +110,8 @@ class Watch:
                 motion, sight = Quality.GOOD, self._steady.step(plane, captured)
             if held >= HELD_S:
                 verdict = Verdict(verdict.quality | Quality.SHUTTER, verdict.gain)
-        self._small, self._sight = small, sight
+        self._small, self._levels, self._sight = small, (mean, deviation), sight
         quality = verdict.quality | motion
-        # 16 bits come without a codec, and their noise may be far below one level of the plane
-        stuck = image.dtype == np.uint8 and self._stuck.step(small, captured, change)
         if stuck or captured - self._same_since > FROZEN_S:
             quality |= Quality.FROZEN
         if self._view.changed if quality else self._view.step(small, captured):
@@ -118,7 +122,17 @@ class Watch:
         """The pictures to come are gain x + offset of those before: a new mapping of 16-bit values."""
         if self._small is not None:
             self._small = gain * self._small + offset
+            self._levels = gain * self._levels[0] + offset, gain * self._levels[1]
         self._anchor = None
+
+    def _brightened(self, small: Array, levels: tuple[float, float], shape: tuple[int, ...], sight: Sight) -> Verdict:
+        """Whether a view that moves has changed its gain; it shows the same ground, however fast, and nothing is cut.
+        A gain step changes the mean and the deviation by as much as the picture at least: few are worth drawing it."""
+        if abs(levels[0] - self._levels[0]) + abs(levels[1] - self._levels[1]) < STEP:
+            return Verdict(Quality.GOOD)
+        before = self._before(small, shape, sight)
+        verdict = Verdict(Quality.GOOD) if before is None else compare(before, small)
+        return Verdict(Quality.GOOD) if verdict.quality & Quality.CUT else verdict
 
     def _before(self, small: Array, shape: tuple[int, ...], sight: Sight) -> Array | None:
         """The reduced picture before, as far as that is known where a view of a plane of this shape shows it: a pan

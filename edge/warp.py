@@ -29,6 +29,7 @@ FINE = 65536  # parts of a px that a slide is told in: they are exact in the flo
 
 __all__ = [
     "STILL",
+    "aside",
     "between",
     "carried",
     "draw",
@@ -84,7 +85,7 @@ def draw(plane: Array, transform: Array, out: Array, flags: int = cv2.INTER_LINE
         return
     way = way if flags == cv2.INTER_LINEAR else (round(way[0]), round(way[1]))
     if (window := slid(way, plane.shape, out.shape)) is not None:
-        _copied(plane, way, out, *window)
+        aside(plane, way, *window, out[window])
 
 
 def draw_planes(planes: Array, transform: Array, out: Array) -> None:
@@ -104,7 +105,7 @@ def draw_planes_aside(planes: Array, way: tuple[float, float], out: Array, missi
         return
     rows, columns = window  # one plane lies below the other: what comes from another one is on the rim
     all_rows = slice(rows.start, rows.stop + (count - 1) * height)
-    _copied(planes.reshape(-1, width), way, out.reshape(-1, width), all_rows, columns)
+    aside(planes.reshape(-1, width), way, all_rows, columns, out.reshape(-1, width)[all_rows, columns])
     above, below = np.s_[:, : rows.start], np.s_[:, rows.stop :]
     left, right = np.s_[:, :, : columns.start], np.s_[:, :, columns.stop :]
     for rim in (above, below, left, right):
@@ -134,14 +135,20 @@ def slid(way: tuple[float, float], size: tuple[int, ...], room: tuple[int, ...])
     return (slice(top, bottom), slice(left, end)) if left < end and top < bottom else None
 
 
-def _copied(plane: Array, way: tuple[float, float], out: Array, rows: slice, columns: slice) -> None:
-    """Copy what of a plane (h, w) lies aside into these rows and columns of `out` (H, W)."""
-    into, x, y = out[rows, columns], columns.start + way[0], rows.start + way[1]
-    height, width = into.shape
-    if x == int(x) and y == int(y):
-        np.copyto(into, plane[int(y) : int(y) + height, int(x) : int(x) + width])
-    else:
-        cv2.getRectSubPix(plane, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2), patch=into)
+def aside(plane: Array, way: tuple[float, float], rows: slice, columns: slice, into: Array | None = None) -> Array:
+    """What a plane (h, w) drawn aside fills of the rows and columns that `slid` gives, in `into` or in an array that is
+    not to be written into."""
+    x, y = columns.start + way[0], rows.start + way[1]
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    if x != int(x) or y != int(y):
+        return np.asarray(
+            cv2.getRectSubPix(plane, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2), patch=into)
+        )
+    part = plane[int(y) : int(y) + height, int(x) : int(x) + width]
+    if into is None:
+        return part
+    np.copyto(into, part)
+    return into
 
 
 def _warped_planes(planes: Array, transform: Array, out: Array) -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.ground import MARGIN, Ground
+from edge.ground import EVERY_S, MARGIN, Ground
 from edge.records import STILL, Array
 from edge.warp import in_cells, shifted
 from tests.edge import scenes
@@ -93,9 +93,38 @@ def test_where_gas_may_be_old_ground_fades_faster(logit: float, times: float) ->
     for i in range(3):
         given = ground.read(view, frame).copy()
         logits = np.full_like(NO_GAS, logit if i else -9.0)
-        ground.write(view, given + np.float32(0.5), given, given + np.float32(0.01), logits, (1 / 15, 20 + i / 15))
+        ground.write(view, given + np.float32(0.5), given, given + np.float32(0.01), logits, (1 / 9, 20 + i / 9))
     inner = np.s_[8:-8, 8:-8]
     np.testing.assert_allclose((ground.read(view, frame) - given)[inner], 0.01 * times, rtol=0.01)
+
+
+@pytest.mark.parametrize("fps", [6, 15, 30])
+def test_a_view_that_moves_takes_in_a_second_of_changes_in_a_second(fps: int) -> None:
+    ground, frame = Ground(120, 160), seen(0)
+    ground.write(STILL, frame, frame, frame, NO_GAS, (1 / fps, 0.0))
+    for i in range(1 + 3 * fps):
+        view = shifted(2.5 + i % 2, 1.0)
+        given = ground.read(view, frame).copy()
+        changed = given + np.float32(0.1 / fps)
+        ground.write(view, given + np.float32(0.5), given, changed, NO_GAS, (1 / fps, 20 + i / fps))
+        if i == 0:
+            before = ground.read(shifted(2.5, 1.0), frame).copy()
+    inner = np.s_[8:-8, 8:-8]
+    late = 0.1 * (EVERY_S + 1 / fps)
+    assert (ground.read(shifted(2.5, 1.0), frame) - before)[inner].mean() == pytest.approx(0.3, abs=late)
+
+
+def test_a_copy_of_a_moving_view_goes_on_bit_for_bit() -> None:
+    """Wherever between two changes it is made."""
+    for steps in range(4, 8):
+        way = [1.3 * i for i in range(steps)]
+        ground, loaded = Ground(120, 160), Ground(120, 160)
+        played(ground, way)
+        for name, array in loaded.arrays().items():
+            np.copyto(array, ground.arrays()[name])
+        loaded.resume(ground.cursor())
+        more = [way[-1] + 1.3 * i for i in range(1, 8)]
+        np.testing.assert_array_equal(played(ground, more), played(loaded, more))
 
 
 def test_a_gain_step_reaches_it() -> None:
