@@ -20,7 +20,7 @@ LARGEST = 10  # positions in a block: its window over two pasts, 2 x 16 columns,
 def unit(x: Tensor) -> Tensor:
     """Unit length over the channels, in float: what both correlations below take."""
     x = x.float()
-    return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)
+    return x / torch.sqrt(x.pow(2).sum(1, keepdim=True) + 1e-6)  # spelt so, OpenVINO has one layer for it
 
 
 def mixed_correlation(query: Tensor, pasts: Sequence[Tensor], weight: Tensor) -> Tensor:

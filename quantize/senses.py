@@ -87,16 +87,18 @@ def next_background(
     return background + (open_air * (1.0 - gas) + slow * gas).clamp(max=1.0) * (frame - background)
 
 
-def next_memory(told: Tensor, memory: Tensor, logits: Tensor) -> Tensor:
+def next_memory(told: Tensor, memory: Tensor, logits: Tensor, trust: float = 1.0) -> Tensor:
     """The next memory (N, C, h, w): the output at its scale, and C - 1 features behind a forget gate (as in a GRU):
     bounded, so a year of it cannot drift.
 
-    `told` (N, 2 (C - 1), h, w) is the gate, then what may be remembered; `logits` (N, 1, H, W), whole multiples of
-    that. In rows over all positions, along which a runtime splits, joins and takes exponentials at little cost.
+    `told` (N, 2 (C - 1), h w) is the gate, then what may be remembered; `logits` (N, 1, H, W), whole multiples of
+    that; `trust` is what the old memory counts. In rows over all positions, along which a runtime splits, joins and
+    takes exponentials at little cost.
     """
-    gate, candidate = told.float().flatten(2).chunk(2, dim=1)
+    gate, candidate = told.float().chunk(2, dim=1)
     keep = torch.sigmoid(gate)
     new = 2.0 * torch.sigmoid(2.0 * candidate) - 1.0  # tanh, which takes OpenVINO three times as long
-    kept = keep * memory[:, 1:].flatten(2) + (1.0 - keep) * new
+    old = memory.flatten(2).split([1, int(memory.shape[1]) - 1], dim=1)[1]
+    kept = keep * (trust * old) + (1.0 - keep) * new
     output = F.avg_pool2d(torch.sigmoid(logits), int(logits.shape[-1]) // int(memory.shape[-1]))
     return torch.cat((output.flatten(2), kept), dim=1).reshape(memory.shape)

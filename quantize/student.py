@@ -176,20 +176,19 @@ class Student(nn.Module):
     ) -> dict[str, Tensor]:
         """Shapes as in the ModelSpec. Returns logits (N,1,H,W), noise (N,), key, background_next, memory_next and
         what only training looks at: the coarser `side4`, `side8` logits and the `bottleneck` (N,C,H/4,W/4)."""
-        memory = self.config.trust * memory
         seen, sigma, movement = self.senses(frame, frame_short, frame_long, background)
         e4 = self.body4(self.remind(self.enter4(self.enter2(seen)), memory))
         e8, key = self.correlate(self.body8(self.enter8(e4)), key_short, key_long)
         d8 = self.perceive(e8 + double(self.down16(self.enter16(e8))))
         d4 = self.decode4(e4 + double(self.down8(d8)))
-        side4 = self.side4(d4)
+        told, side4 = self.conclude(d4, memory)
         logits = double_plane(side4).float()
         return {
             "logits": logits,
             "noise": sigma.reshape(-1),
             "key": key,
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(apart(self.remember, d4, memory), memory, logits),
+            "memory_next": next_memory(told, memory, logits, self.config.trust),
             "side4": side4,
             "side8": self.side8(d8),
             "bottleneck": d8,
@@ -198,11 +197,22 @@ class Student(nn.Module):
     def remind(self, x: Tensor, memory: Tensor) -> Tensor:
         """`recall` over features and memory."""
         layer, norm, active = self.recall
-        return active(norm(apart(layer, x, memory)))
+        seen, remembered = self.apart(layer)
+        return active(norm(F.conv2d(x, seen) + F.conv2d(memory, remembered)))
 
+    def conclude(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """`remember` over features and memory (N, 2 (C - 1), h w), and `side4` (N, 1, h, w) as one more channel of it,
+        in which the memory has no say: by itself it would take as long as all the others."""
+        seen, remembered = self.apart(self.remember)
+        weight, bias = torch.cat((seen, self.side4.weight)), torch.cat((self.remember.bias, self.side4.bias))
+        unsaid = remembered.new_zeros(1, *remembered.shape[1:])
+        said = F.conv2d(x, weight, bias) + F.conv2d(memory, torch.cat((remembered, unsaid)))
+        told, side4 = said.flatten(2).split([len(seen), 1], dim=1)
+        return told, side4.reshape(len(x), 1, *x.shape[2:])
 
-def apart(layer: nn.Conv2d, *parts: Tensor) -> Tensor:
-    """A 1x1 convolution over two joined tensors that does not join them: their channels are the innermost axis in most
-    runtimes."""
-    first, second = layer.weight.split([int(part.shape[1]) for part in parts], dim=1)
-    return F.conv2d(parts[0], first, layer.bias) + F.conv2d(parts[1], second)
+    def apart(self, layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+        """Weights of a 1x1 layer over features and over memory, these by as much as that is trusted. The two are not
+        joined: their channels are the innermost axis in most runtimes."""
+        channels = self.config.memory_channels
+        seen, remembered = layer.weight.split([layer.in_channels - channels, channels], dim=1)
+        return seen, self.config.trust * remembered

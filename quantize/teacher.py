@@ -182,7 +182,7 @@ class Teacher(nn.Module):
             "noise": sigma.reshape(-1),
             "key": pack(keys),
             "background_next": next_background(self.config, frame, background, movement, logits, clock),
-            "memory_next": next_memory(told, memory, logits),
+            "memory_next": next_memory(told.flatten(2), memory, logits),
             **{f"side{i}": side for i, side in enumerate(sides)},
             "bottleneck": found[0],
         }

@@ -41,6 +41,16 @@ def test_memory_is_bounded_whatever_comes_in(student: Student) -> None:
     assert memory.abs().max() <= 1.0
 
 
+def test_the_last_layers_are_one_convolution_and_say_what_each_would(student: Student) -> None:
+    torch.manual_seed(2)
+    features, memory = torch.rand(2, 16, 6, 8), torch.rand(2, 8, 6, 8)
+    with torch.no_grad():
+        told, side4 = student.conclude(features, memory)
+        trusted = torch.cat((features, student.config.trust * memory), dim=1)
+        assert torch.allclose(told, student.remember(trusted).flatten(2), atol=1e-5)
+        assert torch.allclose(side4, student.side4(features), atol=1e-5)
+
+
 def test_a_wrong_memory_is_forgotten(student: Student) -> None:
     torch.manual_seed(3)
     frame = torch.rand(1, 1, 96, 128)
