@@ -112,15 +112,15 @@ def quantise(source: Path, out: Path, clips: list[Array], fps: float = FPS) -> M
                 "TensorQuantOverrides": {node.input[0]: reach for node in chosen if "/senses/" in node.input[0]},
             },
         )
-    onnx.save(keep_joins(onnx.load(out)), str(out))
+    onnx.save(keep_joins(keep_sums(onnx.load(out))), str(out))
     provenance = {**spec.provenance, "quantised_from": spec.sha256, "calibration_clips": len(clips)}
     bars = {"threshold": spec.threshold, "certain": spec.certain}
     return write_spec(out, precision="int8", **bars, provenance=provenance)
 
 
 def learnt(convolution: str) -> bool:
-    """Whether a Conv node is a layer of its own: what `quantize.resample` writes as convolutions is arithmetic."""
-    return convolution.endswith("/Conv") and convolution.count("/") > 2
+    """Whether a Conv node is part of a layer: what `quantize.resample` writes as convolutions is arithmetic."""
+    return convolution.count("/") > 2
 
 
 def settle(model: onnx.ModelProto, weights: set[str]) -> None:
@@ -141,6 +141,21 @@ def settle(model: onnx.ModelProto, weights: set[str]) -> None:
         rounded += np.sign(missing) * ((rank < np.abs(missing)) & np.isfinite(gain))
         settled = (rounded * scale).astype(np.float32).reshape(values.shape)
         tensor.CopyFrom(onnx.numpy_helper.from_array(settled, tensor.name))
+
+
+def keep_sums(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in which convolutions alone read what was rounded for them. A residual sum takes what was there
+    before: it is the more exact, and OpenVINO need not turn integers into floats for it."""
+    rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    exact = {
+        node.output[0]: rounded[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in rounded
+    }
+    for node in model.graph.node:
+        if node.op_type != "Conv":
+            node.input[:] = [exact.get(name, name) for name in node.input]
+    return model
 
 
 def keep_joins(model: onnx.ModelProto) -> onnx.ModelProto:

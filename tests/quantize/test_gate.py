@@ -54,6 +54,12 @@ def test_both_runtimes_compute_what_the_file_says(files: tuple[Path, Path], look
     assert np.linalg.norm(said[0] - said[1]) < 0.01 * np.linalg.norm(said[1])
 
 
+def test_a_sum_reads_no_rounded_values(files: tuple[Path, Path]) -> None:
+    nodes = onnx.load(files[1]).graph.node
+    rounded = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    assert {node.op_type for node in nodes if rounded & set(node.input)} == {"Conv"}
+
+
 def test_each_layer_has_its_figure(files: tuple[Path, Path], looks: list[Tensors]) -> None:
     found = gate.sqnr(*files, looks)
     convolutions = [node for node in onnx.load(files[0]).graph.node if node.op_type == "Conv"]
