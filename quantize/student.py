@@ -49,7 +49,7 @@ SIZES = {
         StudentConfig(),
         StudentConfig(name="base", widths=(16, 24, 48, 72)),
     )
-}  # 33, 143 and 295 MMAC at 320x240
+}  # 33, 144 and 295 MMAC at 320x240
 
 
 def conv(cin: int, cout: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
