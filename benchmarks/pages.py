@@ -23,7 +23,7 @@ from edge.errors import ConfigError, FgstpError
 PAGES = {
     "docs/performance.md": ("speed", "peers", "roofline", "tradeoff", "registration"),
     "docs/scale.md": ("cameras", "pixels", "rates"),
-    "edge/models/README.md": ("detection", "ablation"),
+    "edge/models/README.md": ("sizes", "detection", "ablation"),
 }
 TABLES: dict[str, Callable[[Figures], str]] = {
     table.__name__: table
@@ -36,12 +36,14 @@ TABLES: dict[str, Callable[[Figures], str]] = {
         tables.pixels,
         tables.rates,
         worth.registration,
+        worth.sizes,
         worth.detection,
         worth.ablation,
     )
 }
 FILES = {"cameras": "scale", "pixels": "scale"}  # result file by table, where its name is another
 COMMANDS = {  # where not the usual
+    "sizes": "benchmarks.accuracy --only simgas --only gasvid --only god --json benchmarks/sizes.json",
     "ablation": "quantize.ablation --data ../shared/data --out benchmarks/ablation.json",
     "registration": "benchmarks.registration --data ../shared/data --json benchmarks/registration.json",
 }
@@ -69,7 +71,7 @@ def stale(folder: Path) -> list[str]:
     for name in dict.fromkeys(FILES.get(table, table) for page in PAGES.values() for table in page):
         path = folder / f"{name}.json"
         result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        for one in result.get("results", [result]):
+        for one in result.get("results") or result.get("methods", [result]):
             model = one.get("model", one.get("method"))
             if model in shipped and one.get("sha256", shipped[model]) != shipped[model] and not untrained(one):
                 complaints.append(f"{path.name}: {model} has another sha256 than the shipped file; measure again")

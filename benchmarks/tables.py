@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.figures import Figures, markdown, number, percent, untrained
+from benchmarks.figures import Figures, interval, markdown, number, percent, untrained
 
 
 def speed(result: Figures) -> str:
@@ -120,8 +120,8 @@ def roofline(result: Figures) -> str:
 
 def tradeoff(result: Figures) -> str:
     """One row a model and stride, the best quality first."""
-    rows = [["", "input", "computes every", "IoU", "90 % found at", "frames/s a core", "MB", "Pareto"]]
-    rows.append(["---", *["---:"] * 7])
+    rows = [["", "input", "computes every", "IoU", "95 %", "90 % found at", "frames/s a core", "MB", "Pareto"]]
+    rows.append(["---", *["---:"] * 8])
     for one in sorted(result["results"], key=lambda one: -one["iou"]):
         rows.append(
             [
@@ -129,6 +129,7 @@ def tradeoff(result: Figures) -> str:
                 "x".join(map(str, one["input"])),
                 f"{one['stride']}. frame",
                 number(one["iou"]),
+                interval(one["iou_interval95"]),
                 "–" if one["pod90_cnr"] is None else f"{one['pod90_cnr']:.2g}",
                 f"{one['fps']:.0f}",
                 f"{one['mb']:.2f}",

@@ -116,6 +116,7 @@ def row(model: str, found: Row, stride: int, ms: float, detection: Sequence[Path
         "input": spec.size,
         "stride": stride,
         "iou": found["simgas"]["mean"]["iou"],
+        "iou_interval95": found["simgas"]["interval95"]["iou"],
         "gas_free_false": found["simgas"]["gas_free_false"],
         "pod90_cnr": None if stride > 1 else contrast(spec.sha256, detection),
         "ms": ms,

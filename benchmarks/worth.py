@@ -4,8 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.figures import Figures, markdown, number, percent
+from benchmarks.figures import Figures, at, interval, markdown, number, only, percent
 from benchmarks.tables import figure
+
+
+def sizes(result: Figures) -> str:
+    """One row a network, over the clips with masks or a box."""
+    rows = [
+        ["", "MMAC", "SimGas: IoU", "95 %", "J", "95 %", "GasVid 1467: IoU", "GOD 079: in the box", "touched"],
+        ["---", *["---:"] * 8],
+    ]
+    for one in result["methods"]:
+        found = one["simgas"]
+        rows.append(
+            [
+                one["method"],
+                str(one["weights"]["mmac"]),
+                *(
+                    f(found[kind][key])
+                    for key in ("iou", "j")
+                    for kind, f in (("mean", number), ("interval95", interval))
+                ),
+                number(at(one, "gasvid", "mean", "iou")),
+                *(percent(only(one, "god", key)) for key in ("inside", "touched")),
+            ]
+        )
+    return markdown(rows)
 
 
 def detection(result: Figures) -> str:

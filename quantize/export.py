@@ -228,6 +228,7 @@ def main() -> None:
     student, provenance = load_student(*options.checkpoints)
     provenance["mmac"] = round(macs(student, width, height))
     bars = {"threshold": options.threshold, "certain": options.certain}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     export(student, options.out, width=width, height=height, **bars, provenance=provenance)
     iou = self_check(student, options.out, leaking_clip(CAMERA), fps=15.0)
     print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, masks agree with torch at IoU {iou:.4f}")

@@ -201,6 +201,7 @@ def main() -> None:
         found.check()
         if refused := list(complaints(onnx.load(tried))):
             raise ModelError(f"TensorRT would not take it ({refused[0]}); not written")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         for path in (tried, tried.with_suffix(".json")):
             shutil.copy(path, options.out.parent)
     print(f"{options.out}: {options.out.stat().st_size // 1000} kB, sha256 {made.sha256[:12]}")

@@ -65,6 +65,17 @@ def test_a_fleet_is_told_with_and_without_its_summaries() -> None:
     assert "without the summaries, 5,125 messages and 20.3 Mbit" in text
 
 
+def test_a_network_without_gas_in_a_mask_stands_beside_the_others() -> None:
+    blind = {"method": "nano.int8", "weights": {"mmac": 33}}
+    blind["simgas"] = {"mean": {"iou": 0.0, "j": 0.0}, "interval95": {"iou": [0.0, 0.0], "j": [None, None]}}
+    good = {"method": "student.int8", "weights": {"mmac": 143}, "gasvid": {"mean": {"iou": 0.652}}}
+    good["simgas"] = {"mean": {"iou": 0.82, "j": 0.7}, "interval95": {"iou": [0.76, 0.87], "j": [0.6, 0.8]}}
+    good["god"] = {"clips": {"god_079": {"inside": 0.5, "touched": 0.93}}}
+    text = worth.sizes({"methods": [blind, good]})
+    assert "| nano.int8 | 33 | 0.000 | 0.000 to 0.000 | 0.000 | – | – | – | – |" in text
+    assert "| student.int8 | 143 | 0.820 | 0.760 to 0.870 | 0.700 | 0.600 to 0.800 | 0.652 | 50.0 % | 93.0 % |" in text
+
+
 def test_a_contrast_beyond_those_that_were_tried_is_a_dash() -> None:
     curve = {"motion": "still", "size": 0.002, "points": {"50": [2.13, 1.5, 3.0], "90": [None, 8.0, None]}}
     rates = [{"cnr": 1.0, "trials": 4}, {"cnr": 2.0, "trials": 4}]
