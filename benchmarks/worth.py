@@ -15,16 +15,15 @@ def sizes(result: Figures) -> str:
         ["---", *["---:"] * 8],
     ]
     for one in result["methods"]:
-        found = one["simgas"]
+        mean, spread = one["simgas"]["mean"], one["simgas"]["interval95"]
         rows.append(
             [
                 one["method"],
                 str(one["weights"]["mmac"]),
-                *(
-                    f(found[kind][key])
-                    for key in ("iou", "j")
-                    for kind, f in (("mean", number), ("interval95", interval))
-                ),
+                number(mean["iou"]),
+                interval(spread["iou"]),
+                number(mean["j"]),
+                interval(spread["j"]),
                 number(at(one, "gasvid", "mean", "iou")),
                 *(percent(only(one, "god", key)) for key in ("inside", "touched")),
             ]
